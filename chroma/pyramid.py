@@ -1,0 +1,105 @@
+"""D (the n x n mean), U (nearest neighbour), and the orthogonal bands they split an image into.
+
+D averages n x n pixels and U repeats them (n = `kernel`, 2 unless told). DU = I, and UD is an orthogonal projector:
+so the bands U^m (D^m - U D^(m+1)) x are orthogonal and their energies add up to |x|^2. Band 0 is the finest.
+
+All functions take NumPy arrays or PyTorch tensors x: (..., H, W), keep their kind, dtype and device, and
+raise ValueError for a size that the kernel does not divide.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from chroma._check import refuse, whole
+
+
+def _times_and_kernel(x, times: int, kernel: int) -> tuple[int, int]:
+    if getattr(x, "ndim", 0) < 2:
+        raise refuse("x", f"shape {tuple(np.shape(x))}", "an array or tensor of shape (..., H, W)")
+    return whole("times", times, 0), whole("kernel", kernel, 2)
+
+
+def downsample(x, times: int = 1, kernel: int = 2):
+    """D^times x: the mean over squares of kernel^times pixels, (..., H, W) -> (..., H/k, W/k) (Eq 8)."""
+    times, kernel = _times_and_kernel(x, times, kernel)
+    *rest, height, width = x.shape
+    side = kernel**times
+    if height % side or width % side:
+        raise refuse("x", f"{height} x {width} pixels", f"of a size that {kernel}^{times} = {side} divides")
+    if side == 1:
+        return x
+    return x.reshape(*rest, height // side, side, width // side, side).mean((-3, -1))
+
+
+def upsample(x, times: int = 1, kernel: int = 2):
+    """U^times x: each pixel repeated into a square of kernel^times, (..., H, W) -> (..., kH, kW) (Eq 22)."""
+    times, kernel = _times_and_kernel(x, times, kernel)
+    side = kernel**times
+    repeat = np.repeat if isinstance(x, np.ndarray) else type(x).repeat_interleave
+    return repeat(repeat(x, side, -2), side, -1)
+
+
+def residual(x, kernel: int = 2):
+    """x - U D x: what one downsampling loses (Algorithm 1's getResidual; the target of Eqs 21 and 23)."""
+    return x - upsample(downsample(x, 1, kernel), 1, kernel)
+
+
+def depth(x, kernel: int = 2) -> int:
+    """How often D can be applied to x: 6 for 64 x 64 pixels with kernel 2."""
+    height, width = x.shape[-2:]
+    times = 0
+    while height % kernel == 0 and width % kernel == 0 and min(height, width) > 1:
+        height, width, times = height // kernel, width // kernel, times + 1
+    return times
+
+
+def pyramid(x, kernel: int = 2) -> list:
+    """[x, D x, D^2 x, ...] down to `depth(x)`: each level made from the one before."""
+    levels = [x]
+    for _ in range(depth(x, kernel)):
+        levels.append(downsample(levels[-1], 1, kernel))
+    return levels
+
+
+def bands(x, kernel: int = 2) -> list:
+    """The orthogonal parts of x at full size, finest first; they sum to x. `depth(x)` bands, then the coarsest rest.
+
+    For 2^M x 2^M pixels the rest is the mean: M + 1 parts in all (the unnumbered display above Eq 19).
+    """
+    levels = pyramid(x, kernel)
+    parts = [upsample(level, m, kernel) for m, level in enumerate(levels)]
+    return [fine - coarse for fine, coarse in zip(parts, parts[1:], strict=False)] + parts[-1:]
+
+
+def band_energy(x, kernel: int = 2):
+    """|band_m|^2 of each image, x: (B, C, H, W) -> (B, levels), finest first; sums to |x|^2 (Eq 19's norms).
+
+    E_m = n^2m |D^m x|^2 - n^2(m+1) |D^(m+1) x|^2: by Pythagoras, nothing needs to be upsampled.
+    """
+    if getattr(x, "ndim", 0) != 4:
+        raise refuse("x", f"shape {tuple(np.shape(x))}", "a batch of images, shape (B, C, H, W)")
+    levels = pyramid(x, kernel)
+    norms = [kernel ** (2 * m) * (level * level).sum((-3, -2, -1)) for m, level in enumerate(levels)]
+    energies = [fine - coarse for fine, coarse in zip(norms, norms[1:], strict=False)] + norms[-1:]
+    stack = np.stack if isinstance(x, np.ndarray) else _torch_stack
+    return stack(energies, -1)
+
+
+def _torch_stack(tensors, dim):
+    import torch
+
+    return torch.stack(tensors, dim)
+
+
+def band_sizes(shape: tuple[int, ...], kernel: int = 2) -> np.ndarray:
+    """N_m: the number of independent coefficients in each band of a (C, H, W) image; they sum to C H W.
+
+    (1 - 1/n^2) C H W / n^2m for band m, and what is left for the coarsest: white noise of unit variance has
+    these band energies on average.
+    """
+    channels, height, width = shape
+    counts = [channels * height * width]
+    for _ in range(depth(np.empty((1, height, width)), kernel)):
+        counts.append(counts[-1] // kernel**2)
+    return np.array([*(-np.diff(counts)), counts[-1]])

@@ -1,0 +1,116 @@
+"""Sampling is a generator of states; a measurement is a `for` loop.
+
+>>> import torch
+>>> from chroma.sampling import ddim
+>>> white = lambda x, log_snr: x * (1 + torch.exp(torch.tensor(log_snr))) ** -0.5   # predictor for data = 0
+>>> [round(state.log_snr) for state in ddim(white, torch.randn(1, 1, 2, 2), [-4.0, 0.0, 4.0])]
+[-4, 0, 4]
+
+The state is kept in the dtype of the noise that starts it; alpha is computed in double precision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import exp, log1p, sqrt
+
+import numpy as np
+import torch
+
+from chroma._check import not_nan, refuse
+from chroma.predictors import NoisePredictor
+
+
+@dataclass(frozen=True)
+class State:
+    """One step of a trajectory: the image `x` at `log_snr`, the `noise` predicted in it, and E[x0 | x] (Eq 7)."""
+
+    log_snr: float
+    x: torch.Tensor
+    noise: torch.Tensor
+    x0: torch.Tensor
+
+
+def amplitudes(log_snr: float) -> tuple[float, float]:
+    """sqrt(alpha) and sqrt(1 - alpha): the factors of signal and noise in Eq 1. Their squares sum to 1."""
+    z = float(log_snr)
+    decay = lambda u: log1p(exp(u)) if u < 0 else u + log1p(exp(-u))  # noqa: E731  log(1 + e^u)
+    return exp(-decay(-z) / 2), exp(-decay(z) / 2)
+
+
+def add_noise(x0: torch.Tensor, noise: torch.Tensor, log_snr: float) -> torch.Tensor:
+    """x_t = sqrt(alpha) x0 + sqrt(1 - alpha) eps, the forward process (Eq 1)."""
+    signal, sigma = amplitudes(log_snr)
+    return signal * x0 + sigma * noise
+
+
+def denoised(x: torch.Tensor, noise: torch.Tensor, log_snr: float) -> torch.Tensor:
+    """E[x0 | x_t] = (x_t - sqrt(1 - alpha) eps) / sqrt(alpha) (Eq 7)."""
+    signal, sigma = amplitudes(log_snr)
+    return (x - sigma * noise) / signal
+
+
+def _steps(name: str, log_snrs: Sequence[float]) -> list[float]:
+    steps = not_nan(name, log_snrs)
+    if steps.ndim != 1 or not len(steps) or not np.isfinite(steps).all() or (np.diff(steps) <= 0).any():
+        raise refuse(name, log_snrs, "finite and strictly increasing: from noisy to clean (start above -inf)")
+    return steps.tolist()
+
+
+def _image(name: str, x: torch.Tensor) -> torch.Tensor:
+    if not isinstance(x, torch.Tensor) or x.ndim != 4 or not x.is_floating_point():
+        raise refuse(name, getattr(x, "shape", x), "a floating-point tensor of shape (B, C, H, W)")
+    if not torch.isfinite(x).all():
+        raise refuse(name, "a tensor with NaN or infinite entries", "finite")
+    return x
+
+
+def ddim(predictor: NoisePredictor, noise: torch.Tensor, log_snrs: Sequence[float]) -> Iterator[State]:
+    """Deterministic sampling (Eq 4), one `State` per entry of `log_snrs`; the last one's x0 is the sample.
+
+    noise: (B, C, H, W), x at the first log-SNR; any float dtype. log_snrs: strictly increasing, finite (a schedule
+    with zero terminal SNR starts one step later, or close to it). Raises ValueError otherwise.
+    """
+    return _ddim(predictor, _image("noise", noise), _steps("log_snrs", log_snrs))
+
+
+def _ddim(predictor, x, steps):
+    # Eq 4 does not mind in which direction the steps go: reversed, it is the inversion
+    for now, after in zip(steps, [*steps[1:], None], strict=True):
+        noise = predictor(x, now)
+        x0 = denoised(x, noise, now)
+        yield State(now, x, noise, x0)
+        if after is not None:
+            x = add_noise(x0, noise, after)
+
+
+def ddpm(
+    predictor: NoisePredictor, noise: torch.Tensor, log_snrs: Sequence[float], generator: torch.Generator | None = None
+) -> Iterator[State]:
+    """Ancestral sampling (Ho et al. 2020, Eqs 6-7): as `ddim`, with fresh noise of the posterior variance each step."""
+    return _ddpm(predictor, _image("noise", noise), _steps("log_snrs", log_snrs), generator)
+
+
+def _ddpm(predictor, x, steps, generator):
+    for now, after in zip(steps, [*steps[1:], None], strict=True):
+        noise = predictor(x, now)
+        x0 = denoised(x, noise, now)
+        yield State(now, x, noise, x0)
+        if after is None:
+            return
+        (signal, sigma), (signal_after, sigma_after) = amplitudes(now), amplitudes(after)
+        step = signal / signal_after  # sqrt(alpha_t / alpha_(t-1)): sqrt(1 - beta_t)
+        kept = step * sigma_after**2 / sigma**2
+        fresh = sigma_after / sigma * sqrt(1 - step**2)
+        x = signal_after * (1 - step**2) / sigma**2 * x0 + kept * x
+        x = x + fresh * torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+
+
+def invert(predictor: NoisePredictor, image: torch.Tensor, log_snrs: Sequence[float]) -> Iterator[State]:
+    """DDIM inversion: Eq 4 run from the image to its noise; the last state's x is the starting noise for `ddim`.
+
+    image: (B, C, H, W), taken as x at the last (cleanest) entry of `log_snrs`, given as for `ddim`, noisy to
+    clean; states come from clean to noisy. Exact in the limit of many steps.
+    """
+    return _ddim(predictor, _image("image", image), _steps("log_snrs", log_snrs)[::-1])

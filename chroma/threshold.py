@@ -1,0 +1,49 @@
+"""Clamp the prediction of x0 level by level (Appendix B).
+
+E[x0^(m) | x_tau^(m)] of Eq 37 is just D^m x0hat: lambda and tau cancel. So the static threshold for multiple
+resolutions is a pyramid reconstruction that clamps after each level.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from chroma._check import finite, refuse
+from chroma.pyramid import pyramid, residual, upsample
+from chroma.sampling import amplitudes, denoised
+
+
+def multi_resolution_threshold(x: torch.Tensor, noise: torch.Tensor, log_snr: float, bound: float = 1.0) -> torch.Tensor:
+    """Algorithm 1 as meant: x0hat rebuilt from its coarsest level upwards, clamped to +-bound at every level.
+
+    x, noise: (B, C, H, W), the state and the noise predicted in it; returns x0 of that shape. The coarsest level sets
+    the base and each finer one adds its residual (Algorithm 1 as printed: `threshold_as_printed`).
+    """
+    bound = finite("bound", bound, above=0)
+    if x.shape != noise.shape:
+        raise refuse("noise", tuple(noise.shape), f"of the shape of x, {tuple(x.shape)}")
+    *finer, coarsest = pyramid(denoised(x, noise, log_snr))
+    x0 = coarsest.clamp(-bound, bound)
+    for level in reversed(finer):
+        x0 = (upsample(x0) + residual(level)).clamp(-bound, bound)
+    return x0
+
+
+def threshold_as_printed(x: torch.Tensor, noise: torch.Tensor, log_snr: float, bound: float = 1.0) -> torch.Tensor:
+    """Algorithm 1 line by line as printed, for the page on slips: at m = 0 it overwrites all that it has added."""
+    signal, sigma = amplitudes(log_snr)
+    alpha, size = signal**2, x.shape[-1]
+    x0 = torch.zeros_like(x)
+    level_x, level_noise = pyramid(x), pyramid(noise)
+    for m in range(len(level_x) - 1, -1, -1):
+        alpha_tau = 4**m * alpha / ((4**m - 1) * alpha + 1)
+        intensity = 2**m / (1 + (4**m - 1) * alpha) ** 0.5
+        mean = (intensity * level_x[m] - 2**m * (1 - alpha_tau) ** 0.5 * level_noise[m]) / alpha_tau**0.5  # Eq 37
+        if m > 0:
+            # one pixel has nothing below it to subtract
+            part = residual(mean) if mean.shape[-1] > 1 else mean
+            x0 = x0 + upsample(part, 1, size // mean.shape[-1])
+        else:
+            x0 = mean
+        x0 = x0.clamp(-bound, bound)
+    return x0

@@ -1,0 +1,129 @@
+"""In log-SNR one level down is `+ log 4`, and resolution chromatography is a softmax."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import softmax
+
+from chroma import Cosine, Discrete, Linear, Natural, adjusted_time, chromatography, intensity, shift
+
+log_snrs = st.floats(-1e4, 1e4)
+levels = st.integers(1, 12)
+
+
+@given(log_snrs, levels)
+def test_shares_are_finite_and_sum_to_one(z, count):
+    r = chromatography(z, count)
+    assert r.shape == (count,)
+    assert np.isfinite(r).all()
+    assert (r >= 0).all()
+    assert r.sum() == pytest.approx(1, abs=1e-12)
+
+
+@given(st.floats(-30, 30), levels)
+def test_shares_are_eq_34_in_the_natural_schedules_time(z, count):
+    t = np.log1p(np.exp(-z))
+    m = np.arange(count)
+    rate = 4.0**m * np.exp(t) / (np.exp(t) + 4.0**m - 1) ** 2
+    np.testing.assert_allclose(chromatography(z, count), rate / rate.sum(), atol=1e-9)
+
+
+def test_shares_are_the_rates_of_change_of_alpha_at_the_adjusted_times():
+    # Eq 18 itself, by central differences in the schedule's own time (error of order h^2)
+    schedule, h = Cosine(), 1e-5
+    t = np.linspace(0.05, 0.95, 19)
+    rate = np.array(
+        [
+            schedule.alpha(adjusted_time(schedule, t + h, m)) - schedule.alpha(adjusted_time(schedule, t - h, m))
+            for m in range(6)
+        ]
+    )
+    np.testing.assert_allclose(chromatography(schedule.log_snr(t), 6), rate / rate.sum(0), atol=1e-6)
+
+
+@given(st.lists(st.floats(0.001, 0.999), min_size=3, max_size=30, unique_by=lambda a: round(a, 4)), st.floats(0, 1))
+def test_theorem_1_chromatography_does_not_depend_on_the_clock(alphas, fraction):
+    # for a random monotone schedule alpha' and the cosine schedule alpha, with t' such that alpha_t = alpha'_t'
+    theirs, ours = Discrete(sorted(alphas, reverse=True)), Cosine()
+    t_theirs = fraction * theirs.domain[1]
+    t_ours = ours.time(theirs.log_snr(t_theirs))
+    np.testing.assert_allclose(
+        chromatography(ours.log_snr(t_ours), 7), chromatography(theirs.log_snr(t_theirs), 7), atol=1e-9
+    )
+
+
+@given(st.floats(0.01, 0.99), st.sampled_from([Cosine(), Linear(), Natural()]))
+def test_coarser_levels_are_ahead_eq_17(t, schedule):
+    taus = adjusted_time(schedule, t, np.arange(8))
+    assert taus[0] == pytest.approx(t, abs=1e-12)
+    assert (np.diff(taus) < 0).all()
+
+
+@given(st.floats(0.01, 20), st.integers(0, 8))
+def test_adjusted_time_of_the_natural_schedule_is_eq_32(t, m):
+    expected = np.log(np.exp(t) + 4.0**m - 1) - m * np.log(4)
+    assert adjusted_time(Natural(), t, m) == pytest.approx(expected, abs=1e-9)
+
+
+@given(st.floats(-30, 30), st.integers(0, 8))
+def test_intensity_is_eq_16(z, m):
+    alpha = 1 / (1 + np.exp(-z))
+    assert intensity(z, m) == pytest.approx(2**m / np.sqrt(1 + (4**m - 1) * alpha), rel=1e-12)
+
+
+def test_intensity_at_the_ends_is_one_for_images_and_the_kernel_for_noise():
+    np.testing.assert_allclose(intensity([np.inf, -np.inf, 1e4, -1e4], 3), [1, 8, 1, 8])
+    assert intensity(-np.inf, 1, kernel=4) == pytest.approx(4)
+
+
+def test_a_kernel_of_four_is_two_levels_of_two():
+    z = np.linspace(-10, 10, 21)
+    np.testing.assert_allclose(shift(z, 1, kernel=4), shift(z, 2))
+    np.testing.assert_allclose(intensity(z, 1, kernel=4), intensity(z, 2))
+    np.testing.assert_allclose(chromatography(z, 3, kernel=4), chromatography(z, 5)[::2] / chromatography(z, 5)[::2].sum(0))
+
+
+def test_shares_tend_to_powers_of_four_at_both_ends():
+    m = np.arange(7)
+    noise, image = chromatography(np.array([-np.inf, np.inf]), 7).T
+    np.testing.assert_allclose(noise, 4.0**m / (4.0**m).sum())
+    np.testing.assert_allclose(image, 4.0**-m / (4.0**-m).sum())
+
+
+def test_band_power_four_to_the_m_is_the_papers_curve_and_other_powers_shift_it():
+    z, m = np.linspace(-20, 20, 41), np.arange(5)
+    np.testing.assert_allclose(chromatography(z, 5, log_power=m * np.log(4)), chromatography(z, 5), atol=1e-15)
+    np.testing.assert_allclose(
+        chromatography(z, 5, log_power=m * np.log(4) - 3.0), chromatography(z - 3.0, 5), atol=1e-12
+    )
+
+
+@given(st.lists(st.floats(-20, 20), min_size=4, max_size=4), st.floats(-50, 50))
+def test_spectrum_aware_shares_are_a_softmax_of_the_resolved_fractions_rates(log_power, z):
+    deeper = z + np.array(log_power)
+    score = -np.logaddexp(0, deeper) - np.logaddexp(0, -deeper)
+    np.testing.assert_allclose(chromatography(z, 4, log_power=log_power), softmax(score), atol=1e-12)
+
+
+def test_any_shape_is_kept():
+    assert chromatography(np.zeros((2, 3)), 5).shape == (5, 2, 3)
+    assert shift(np.zeros((4, 1)), np.arange(3)).shape == (4, 3)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: chromatography(np.nan, 3), "log_snr must be free of NaN"),
+        (lambda: chromatography(0.0, 0), "levels must be a whole number >= 1; got 0"),
+        (lambda: chromatography(0.0, 2.5), "levels must be a whole number >= 1; got 2.5"),
+        (lambda: chromatography(0.0, 3, log_power=[0.0, 1.0]), r"log_power must be finite, of shape \(3,\)"),
+        (lambda: chromatography(0.0, 1, log_power=[np.nan]), "log_power must be free of NaN"),
+        (lambda: shift(0.0, -1), "level must be >= 0"),
+        (lambda: shift(0.0, 1, kernel=1), "kernel must be a whole number >= 2; got 1"),
+        (lambda: intensity(np.nan, 1), "log_snr must be free of NaN"),
+    ],
+)
+def test_bad_input_is_refused_by_name(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()

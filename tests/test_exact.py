@@ -1,0 +1,132 @@
+"""Predictors with no training error give the conditional mean, checked by Monte Carlo and by brute force."""
+
+import numpy as np
+import pytest
+import torch
+
+from chroma.exact import EmpiricalPredictor, GaussianPredictor
+from chroma.pyramid import band_energy, band_sizes
+from chroma.sampling import add_noise, ddim, denoised
+
+POWER = 4.0 ** np.arange(5) * 0.05
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture(scope="module")
+def gaussian():
+    return GaussianPredictor(torch.full((3, 16, 16), 0.3, dtype=torch.float64), POWER)
+
+
+@pytest.mark.parametrize("log_snr", [-6.0, -2.0, 0.0, 3.0])
+def test_gaussian_error_is_the_unresolved_fraction_of_each_bands_power(gaussian, log_snr):
+    # Monte Carlo: E|x0hat - x0|^2 in band m is N_m V_m (1 - s(z + log V_m)) for the conditional mean, more for all else
+    x0 = gaussian.sample(2000, generator())
+    x = add_noise(x0, torch.randn(x0.shape, generator=generator(1), dtype=x0.dtype), log_snr)
+    error = band_energy(denoised(x, gaussian(x, log_snr), log_snr) - x0)
+    sizes = band_sizes((3, 16, 16))
+    expected = sizes * POWER / (1 + POWER * np.exp(log_snr))
+    mean, stderr = error.mean(0).numpy(), error.std(0).numpy() / np.sqrt(2000)
+    np.testing.assert_array_less(np.abs(mean - expected), 4 * stderr)
+    assert (stderr / expected).max() < 0.02  # the test can see an error of 8 %, in the coarsest band; 1 % in the finest
+
+
+def test_gaussian_prediction_is_linear_regression_on_samples(gaussian):
+    # the posterior mean regresses x0 - mean on x - sqrt(alpha) mean; the slope is the same for every pixel of a band
+    log_snr = -1.0
+    x0 = gaussian.sample(4000, generator(2))
+    x = add_noise(x0, torch.randn(x0.shape, generator=generator(3), dtype=x0.dtype), log_snr)
+    predicted = denoised(x, gaussian(x, log_snr), log_snr) - 0.3
+    residual = x0 - 0.3 - predicted
+    # orthogonality principle: the residual is uncorrelated with the prediction
+    correlation = (residual * predicted).sum((1, 2, 3))
+    assert abs(correlation.mean()) < 4 * correlation.std() / np.sqrt(4000)
+
+
+def test_gaussian_samples_have_the_powers_asked_for(gaussian):
+    x = gaussian.sample(4000, generator(4)) - 0.3
+    sizes = band_sizes((3, 16, 16))
+    ratio = band_energy(x).mean(0).numpy() / (sizes * POWER)
+    np.testing.assert_array_less(np.abs(ratio - 1), 5 * np.sqrt(2 / (4000 * sizes)))  # chi-square
+
+
+def test_ddim_turns_white_noise_into_the_gaussian_with_an_error_of_first_order(gaussian):
+    noise = torch.randn((4, 3, 16, 16), generator=generator(5), dtype=torch.float64)
+    errors = []
+    for steps in (100, 200, 400):
+        *_, last = ddim(gaussian, noise, np.linspace(-14, 14, steps))
+        # each coefficient is multiplied by the same factor, ideally sqrt(V): no sampling error in this ratio
+        errors.append((band_energy(last.x0 - 0.3) / band_energy(noise)).mean(0).numpy() / POWER - 1)
+    errors = np.abs(errors)
+    assert errors[-1].max() < 0.03
+    np.testing.assert_allclose(errors[:-1] / errors[1:], 2, rtol=0.1)
+
+
+def brute_force(images, x, log_snr):
+    alpha = 1 / (1 + np.exp(-log_snr))
+    distance = ((x[:, None] - np.sqrt(alpha) * images[None]) ** 2).flatten(2).sum(-1)
+    weights = torch.softmax(-distance / (2 * (1 - alpha)), 1)
+    return torch.einsum("bn,nchw->bchw", weights, images)
+
+
+@pytest.mark.parametrize("log_snr", [-8.0, -3.0, 0.0, 4.0])
+def test_empirical_prediction_is_the_posterior_mean_over_the_data(log_snr, monkeypatch):
+    monkeypatch.setattr(EmpiricalPredictor, "chunk_bytes", 5000)  # several chunks
+    images = torch.rand((40, 3, 8, 8), generator=generator(), dtype=torch.float64) * 2 - 1
+    x = add_noise(images[:6], torch.randn((6, 3, 8, 8), generator=generator(1), dtype=torch.float64), log_snr)
+    predictor = EmpiricalPredictor(images)
+    torch.testing.assert_close(denoised(x, predictor(x, log_snr), log_snr), brute_force(images, x, log_snr))
+    torch.testing.assert_close(predictor.posterior(x, log_snr).sum(1), torch.ones(6, dtype=torch.float64))
+
+
+def test_empirical_prediction_is_finite_at_any_log_snr():
+    images = torch.rand((10, 3, 8, 8), generator=generator()) * 2 - 1
+    x = torch.randn((2, 3, 8, 8), generator=generator(1))
+    for log_snr in (-80.0, -30.0, 30.0):
+        assert torch.isfinite(EmpiricalPredictor(images)(x, log_snr)).all()
+
+
+def test_bytes_are_read_as_minus_one_to_one():
+    pixels = torch.randint(0, 256, (10, 3, 8, 8), generator=generator(), dtype=torch.uint8)
+    x = torch.randn((4, 3, 8, 8), generator=generator(1), dtype=torch.float64)
+    exact = EmpiricalPredictor(pixels.double() / 127.5 - 1)
+    torch.testing.assert_close(EmpiricalPredictor(pixels)(x, -2.0), exact(x, -2.0))
+
+
+def test_a_subset_is_a_condition():
+    images = torch.rand((10, 3, 8, 8), generator=generator()) * 2 - 1
+    x = torch.randn((4, 3, 8, 8), generator=generator(1))
+    predictor = EmpiricalPredictor(images)
+    mask = np.arange(10) % 2 == 0
+    torch.testing.assert_close(predictor.given(mask)(x, -2.0), EmpiricalPredictor(images[::2])(x, -2.0))
+    torch.testing.assert_close(predictor.given([3])(x, 0.0), EmpiricalPredictor(images[3:4])(x, 0.0))
+
+
+def test_sampling_a_data_set_exactly_ends_on_one_of_its_images():
+    images = torch.rand((20, 3, 8, 8), generator=generator(), dtype=torch.float64) * 2 - 1
+    noise = torch.randn((8, 3, 8, 8), generator=generator(1), dtype=torch.float64)
+    *_, last = ddim(EmpiricalPredictor(images), noise, np.linspace(-12, 12, 100))
+    nearest = (last.x0[:, None] - images).abs().amax((2, 3, 4)).amin(1)
+    assert nearest.max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: GaussianPredictor(torch.zeros(16, 16), POWER), r"mean must be of shape \(C, H, W\); got \(16, 16\)"),
+        (lambda: GaussianPredictor(torch.zeros(3, 16, 16), POWER[:3]), "band_power must be 5 powers >= 0"),
+        (lambda: GaussianPredictor(torch.zeros(3, 16, 16), -POWER), "band_power must be 5 powers >= 0"),
+        (lambda: GaussianPredictor(torch.zeros(3, 16, 16), POWER * np.nan), "band_power must be free of NaN"),
+        (lambda: EmpiricalPredictor(torch.zeros(0, 3, 8, 8)), r"images must be a tensor of shape \(N, C, H, W\), N >= 1"),
+        (lambda: EmpiricalPredictor(torch.full((2, 3, 8, 8), float("nan"))), "images must be finite"),
+        (
+            lambda: EmpiricalPredictor(torch.zeros(2, 3, 8, 8))(torch.zeros(1, 3, 4, 4), 0.0),
+            r"x must be of shape \(B, 3, 8, 8\); got \(1, 3, 4, 4\)",
+        ),
+    ],
+)
+def test_bad_input_is_refused_by_name(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
