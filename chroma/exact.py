@@ -49,7 +49,8 @@ class EmpiricalPredictor:
     """The exact predictor of a finite data set: what a diffusion model would learn if it could memorise it.
 
     images: (N, C, H, W), each as likely as the others; floats in [-1, 1], or uint8 for 0 .. 255 (a quarter of the
-    memory; converted a chunk at a time). E[x0 | x_t] = sum_i softmax_i(-|x_t - sqrt(alpha) x_i|^2 / (2 (1 - alpha))) x_i.
+    memory; converted a chunk at a time). E[x0 | x_t] = sum_i p_i x_i with the posterior probabilities
+    p = softmax_i(-|x_t - sqrt(alpha) x_i|^2 / (2 (1 - alpha))).
     """
 
     chunk_bytes = 256 * 2**20  # of converted images held at once: 13,000 of 64x64x3 stay far below 2 GB

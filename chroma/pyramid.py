@@ -9,6 +9,8 @@ raise ValueError for a size that the kernel does not divide.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from chroma._check import refuse, whole
@@ -69,7 +71,7 @@ def bands(x, kernel: int = 2) -> list:
     """
     levels = pyramid(x, kernel)
     parts = [upsample(level, m, kernel) for m, level in enumerate(levels)]
-    return [fine - coarse for fine, coarse in zip(parts, parts[1:], strict=False)] + parts[-1:]
+    return [fine - coarse for fine, coarse in pairwise(parts)] + parts[-1:]
 
 
 def band_energy(x, kernel: int = 2):
@@ -81,7 +83,7 @@ def band_energy(x, kernel: int = 2):
         raise refuse("x", f"shape {tuple(np.shape(x))}", "a batch of images, shape (B, C, H, W)")
     levels = pyramid(x, kernel)
     norms = [kernel ** (2 * m) * (level * level).sum((-3, -2, -1)) for m, level in enumerate(levels)]
-    energies = [fine - coarse for fine, coarse in zip(norms, norms[1:], strict=False)] + norms[-1:]
+    energies = [fine - coarse for fine, coarse in pairwise(norms)] + norms[-1:]
     stack = np.stack if isinstance(x, np.ndarray) else _torch_stack
     return stack(energies, -1)
 

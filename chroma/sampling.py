@@ -35,8 +35,8 @@ class State:
 def amplitudes(log_snr: float) -> tuple[float, float]:
     """sqrt(alpha) and sqrt(1 - alpha): the factors of signal and noise in Eq 1. Their squares sum to 1."""
     z = float(log_snr)
-    decay = lambda u: log1p(exp(u)) if u < 0 else u + log1p(exp(-u))  # noqa: E731  log(1 + e^u)
-    return exp(-decay(-z) / 2), exp(-decay(z) / 2)
+    tail = log1p(exp(-abs(z))) / 2
+    return exp(min(z, 0) / 2 - tail), exp(min(-z, 0) / 2 - tail)
 
 
 def add_noise(x0: torch.Tensor, noise: torch.Tensor, log_snr: float) -> torch.Tensor:

@@ -314,7 +314,9 @@ def from_scheduler(scheduler) -> Schedule:
         return RectifiedFlow(config["flow_shift"])
     if config.get("use_dynamic_shifting"):
         raise refuse(
-            "scheduler", f"{name} with use_dynamic_shifting", "RectifiedFlow(shift=exp(mu)): mu depends on the image size"
+            "scheduler",
+            f"{name} with use_dynamic_shifting",
+            "RectifiedFlow(shift=exp(mu)): mu depends on the image size",
         )
     if "FlowMatch" in name and "shift" in config:
         return RectifiedFlow(config["shift"])
@@ -322,4 +324,6 @@ def from_scheduler(scheduler) -> Schedule:
         return EDM(config["sigma_min"], config["sigma_max"], config["rho"])
     if hasattr(scheduler, "alphas_cumprod"):
         return Discrete(np.asarray(scheduler.alphas_cumprod, dtype=np.float64))
-    raise refuse("scheduler", name, "a scheduler with alphas_cumprod, an EDM or a flow-matching one, or pass a Schedule")
+    raise refuse(
+        "scheduler", name, "a scheduler with alphas_cumprod, an EDM or a flow-matching one, or pass a Schedule"
+    )

@@ -13,7 +13,9 @@ from chroma.pyramid import pyramid, residual, upsample
 from chroma.sampling import amplitudes, denoised
 
 
-def multi_resolution_threshold(x: torch.Tensor, noise: torch.Tensor, log_snr: float, bound: float = 1.0) -> torch.Tensor:
+def multi_resolution_threshold(
+    x: torch.Tensor, noise: torch.Tensor, log_snr: float, bound: float = 1.0
+) -> torch.Tensor:
     """Algorithm 1 as meant: x0hat rebuilt from its coarsest level upwards, clamped to +-bound at every level.
 
     x, noise: (B, C, H, W), the state and the noise predicted in it; returns x0 of that shape. The coarsest level sets
@@ -31,7 +33,7 @@ def multi_resolution_threshold(x: torch.Tensor, noise: torch.Tensor, log_snr: fl
 
 def threshold_as_printed(x: torch.Tensor, noise: torch.Tensor, log_snr: float, bound: float = 1.0) -> torch.Tensor:
     """Algorithm 1 line by line as printed, for the page on slips: at m = 0 it overwrites all that it has added."""
-    signal, sigma = amplitudes(log_snr)
+    signal, _ = amplitudes(log_snr)
     alpha, size = signal**2, x.shape[-1]
     x0 = torch.zeros_like(x)
     level_x, level_noise = pyramid(x), pyramid(noise)

@@ -81,7 +81,9 @@ def test_a_kernel_of_four_is_two_levels_of_two():
     z = np.linspace(-10, 10, 21)
     np.testing.assert_allclose(shift(z, 1, kernel=4), shift(z, 2))
     np.testing.assert_allclose(intensity(z, 1, kernel=4), intensity(z, 2))
-    np.testing.assert_allclose(chromatography(z, 3, kernel=4), chromatography(z, 5)[::2] / chromatography(z, 5)[::2].sum(0))
+    np.testing.assert_allclose(
+        chromatography(z, 3, kernel=4), chromatography(z, 5)[::2] / chromatography(z, 5)[::2].sum(0)
+    )
 
 
 def test_shares_tend_to_powers_of_four_at_both_ends():

@@ -1,5 +1,8 @@
 """Predictors with no training error give the conditional mean, checked by Monte Carlo and by brute force."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -95,6 +98,22 @@ def test_bytes_are_read_as_minus_one_to_one():
     torch.testing.assert_close(EmpiricalPredictor(pixels)(x, -2.0), exact(x, -2.0))
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_thirteen_thousand_images_stay_under_two_gigabytes(dtype):
+    # in a process of its own, whose peak is then that of the predictor (and of PyTorch, some 0.3 GB)
+    program = f"""
+import resource, torch
+from chroma.exact import EmpiricalPredictor
+images = torch.zeros((13_000, 3, 64, 64), dtype=torch.{dtype})
+images[::2] += 1
+EmpiricalPredictor(images)(torch.zeros(64, 3, 64, 64), -3.0)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    kilobytes = int(done.stdout) if sys.platform != "darwin" else int(done.stdout) / 1024
+    assert kilobytes < 2e6
+
+
 def test_a_subset_is_a_condition():
     images = torch.rand((10, 3, 8, 8), generator=generator()) * 2 - 1
     x = torch.randn((4, 3, 8, 8), generator=generator(1))
@@ -119,7 +138,10 @@ def test_sampling_a_data_set_exactly_ends_on_one_of_its_images():
         (lambda: GaussianPredictor(torch.zeros(3, 16, 16), POWER[:3]), "band_power must be 5 powers >= 0"),
         (lambda: GaussianPredictor(torch.zeros(3, 16, 16), -POWER), "band_power must be 5 powers >= 0"),
         (lambda: GaussianPredictor(torch.zeros(3, 16, 16), POWER * np.nan), "band_power must be free of NaN"),
-        (lambda: EmpiricalPredictor(torch.zeros(0, 3, 8, 8)), r"images must be a tensor of shape \(N, C, H, W\), N >= 1"),
+        (
+            lambda: EmpiricalPredictor(torch.zeros(0, 3, 8, 8)),
+            r"images must be a tensor of shape \(N, C, H, W\), N >= 1",
+        ),
         (lambda: EmpiricalPredictor(torch.full((2, 3, 8, 8), float("nan"))), "images must be finite"),
         (
             lambda: EmpiricalPredictor(torch.zeros(2, 3, 8, 8))(torch.zeros(1, 3, 4, 4), 0.0),

@@ -75,7 +75,9 @@ def test_band_power_is_energy_over_the_number_of_coefficients():
     x = noise(10, 3, 16, 16)
     power = BandPower()
     power.update(x)
-    np.testing.assert_allclose(power.result().value, (band_energy(x) / torch.from_numpy(band_sizes((3, 16, 16)))).mean(0).numpy())
+    np.testing.assert_allclose(
+        power.result().value, (band_energy(x) / torch.from_numpy(band_sizes((3, 16, 16)))).mean(0).numpy()
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from chroma.exact import EmpiricalPredictor, GaussianPredictor
 from chroma.predictors import composed, guided
 from chroma.sampling import add_noise, amplitudes, ddim, ddpm, denoised, invert
 
-TABLE = dict(beta_schedule="squaredcos_cap_v2", clip_sample=False)
+TABLE = {"beta_schedule": "squaredcos_cap_v2", "clip_sample": False}
 
 
 def generator(seed=0):
@@ -41,7 +41,9 @@ def test_ddim_is_diffusers_ddim_step_by_step(predictor, noise):
     scheduler = double(DDIMScheduler(**TABLE), 25)
     schedule = from_scheduler(scheduler)
     x = noise
-    for t, state in zip(scheduler.timesteps, ddim(predictor, noise, schedule.log_snr(scheduler.timesteps)), strict=True):
+    for t, state in zip(
+        scheduler.timesteps, ddim(predictor, noise, schedule.log_snr(scheduler.timesteps)), strict=True
+    ):
         torch.testing.assert_close(state.x, x, atol=1e-9, rtol=0)
         output = scheduler.step(predictor(x, state.log_snr), t, x)
         torch.testing.assert_close(state.x0, output.pred_original_sample, atol=1e-9, rtol=0)
@@ -137,7 +139,10 @@ def test_a_condition_of_weight_zero_is_not_evaluated(predictor, noise):
         (lambda p, x: ddim(p, x[0], [0.0]), r"noise must be a floating-point tensor of shape \(B, C, H, W\)"),
         (lambda p, x: invert(p, x.long(), [0.0]), "image must be a floating-point tensor"),
         (lambda p, x: ddim(p, x * np.nan, [0.0]), "noise must be finite"),
-        (lambda p, x: composed(p, [p], [1.0, 2.0]), "weights must be one for each of the 1 conditions; got '2 of them'"),
+        (
+            lambda p, x: composed(p, [p], [1.0, 2.0]),
+            "weights must be one for each of the 1 conditions; got '2 of them'",
+        ),
         (lambda p, x: guided(p, p, np.nan), "scale must be a finite number"),
     ],
 )

@@ -78,7 +78,10 @@ def test_alpha_and_log_snr_say_the_same(schedule, fraction):
     ("schedule", "alpha"),
     [
         (Linear(0.1, 20), lambda t: np.exp(-0.1 * t - 19.9 * t**2 / 2)),
-        (Cosine(0.008), lambda t: np.cos((t + 0.008) / 1.008 * np.pi / 2) ** 2 / np.cos(0.008 / 1.008 * np.pi / 2) ** 2),
+        (
+            Cosine(0.008),
+            lambda t: np.cos((t + 0.008) / 1.008 * np.pi / 2) ** 2 / np.cos(0.008 / 1.008 * np.pi / 2) ** 2,
+        ),
         (Natural(), lambda t: np.exp(-t)),
         (RectifiedFlow(), lambda t: (1 - t) ** 2 / ((1 - t) ** 2 + t**2)),
         (RectifiedFlow(3), lambda t: 1 / (1 + (3 * t / (1 - t)) ** 2)),
@@ -103,9 +106,9 @@ def test_sigmoid_is_chens_code():
 @pytest.mark.parametrize(
     ("betas", "schedule"),
     [
-        (dict(beta_schedule="linear", beta_start=1e-4, beta_end=0.02), Linear(0.1, 20)),
-        (dict(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012), ScaledLinear(0.85, 12)),
-        (dict(beta_schedule="squaredcos_cap_v2"), Cosine()),
+        ({"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02}, Linear(0.1, 20)),
+        ({"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}, ScaledLinear(0.85, 12)),
+        ({"beta_schedule": "squaredcos_cap_v2"}, Cosine()),
     ],
     ids=["linear", "scaled linear", "cosine"],
 )

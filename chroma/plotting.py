@@ -1,0 +1,274 @@
+"""One function a figure; no mathematics.
+
+Each takes arrays that are ready to draw and returns a Matplotlib figure. Levels have the colours of `chroma.palette`
+and are named at the curve. Time runs as generation does, from noise (left) to image (right), as in the paper's Fig 4.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from chroma.palette import level_colour, level_name
+
+STYLE = {
+    "figure.dpi": 144,
+    "figure.constrained_layout.use": True,
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.7,
+    "lines.linewidth": 1.8,
+    "legend.frameon": False,
+    "image.interpolation": "nearest",
+}
+
+
+def _figure(draw):
+    """Draw in the book's style, and hand over a figure that no pyplot state holds on to."""
+
+    @functools.wraps(draw)
+    def styled(*args, **kwargs) -> Figure:
+        with plt.rc_context(STYLE):
+            figure = draw(*args, **kwargs)
+        plt.close(figure)
+        return figure
+
+    return styled
+
+
+def pixels(x) -> np.ndarray:
+    """An image (3, H, W) in [-1, 1], array or tensor, as (H, W, 3) in [0, 1]; what is outside is clipped."""
+    return np.clip((np.asarray(x, dtype=np.float64).transpose(1, 2, 0) + 1) / 2, 0, 1)
+
+
+def _picture(ax, x, title: str = "", edge: str | None = None):
+    ax.imshow(pixels(x))
+    ax.set(xticks=[], yticks=[])
+    ax.grid(False)
+    ax.set_title(title, loc="center", fontsize=9)
+    ax.spines[:].set_visible(edge is not None)
+    ax.spines[:].set(color=edge, linewidth=3)
+
+
+def _label_curves(ax, x, curves: dict[int, np.ndarray], size: int):
+    """The name of each level at the peak of its curve, in its colour; finest first, where there is room."""
+    width, taken = np.ptp(x), []
+    for level, curve in curves.items():
+        top = int(np.argmax(curve))
+        where = (x[top] - x.min()) / width
+        if any(abs(where - other) < 0.09 for other in taken):
+            continue  # the heat map below names every level
+        taken.append(where)
+        at_end = where < 0.04 or where > 0.96
+        ax.annotate(
+            level_name(size, level),
+            (x[top], curve[top]),
+            xytext=((6 if top == 0 else -6) if at_end else 0, 3),
+            textcoords="offset points",
+            ha=("left" if top == 0 else "right") if at_end else "center",
+            va="bottom",
+            color=level_colour(level),
+            fontsize=8.5,
+            fontweight="bold",
+        )
+
+
+@_figure
+def idea(images: Sequence, clocks: Sequence[float], time: float):
+    """The landing page's picture: one noised image, averaged further and further, and each average's own clock.
+
+    images: x at levels 0, 1, ..., each (3, H, W); clocks: tau_m in [0, 1] of each; time: t.
+    """
+    figure, axes = plt.subplots(2, len(images), figsize=(2.05 * len(images), 2.75), height_ratios=[1, 0.16])
+    for level, (image, clock, (top, bottom)) in enumerate(zip(images, clocks, axes.T, strict=True)):
+        _picture(top, image, level_name(np.shape(images[0])[-1], level), edge=level_colour(level))
+        top.title.set_color(level_colour(level))
+        top.title.set_fontweight("bold")
+        bottom.barh([0], [1], color="#ececec", height=1)
+        bottom.barh([0], [clock], color=level_colour(level), height=1)
+        bottom.set(xlim=(0, 1), ylim=(-0.5, 0.5), yticks=[], xticks=[])
+        bottom.grid(False)
+        bottom.spines[:].set_visible(False)
+        bottom.set_xlabel(f"noise clock {clock:.2f}" if level else f"noise clock t = {time:.2f}", fontsize=9)
+    return figure
+
+
+@_figure
+def trajectory(rows: dict[str, Sequence], columns: Sequence[str]):
+    """Figs 1a and 6: a grid of pictures. rows: label -> one image (3, H, W) for each column title."""
+    figure, axes = plt.subplots(
+        len(rows), len(columns), figsize=(1.25 * len(columns), 1.32 * len(rows) + 0.2), squeeze=False
+    )
+    for i, (label, images) in enumerate(rows.items()):
+        for j, (ax, image) in enumerate(zip(axes[i], images, strict=True)):
+            if image is None:
+                ax.axis("off")
+            else:
+                _picture(ax, image, columns[j] if i == 0 else "")
+        axes[i, 0].axis("on")
+        axes[i, 0].set_ylabel(label, fontsize=9)
+        axes[i, 0].spines[:].set_visible(False)
+        axes[i, 0].set(xticks=[], yticks=[])
+    return figure
+
+
+@_figure
+def change_spectra(panels: dict[str, tuple[np.ndarray, Sequence[str]]]):
+    """Fig 1b: PSD of the changes of E[x0 | x_t], a curve an interval of time, early to late.
+
+    panels: title -> (densities: (intervals, samples, K) at 1 .. K cycles per image, the intervals' names).
+    Lines are means over samples; bands hold the middle 68 % of samples.
+    """
+    figure, axes = plt.subplots(1, len(panels), figsize=(4.4 * len(panels), 3.7), squeeze=False, sharey=True)
+    for ax, (title, (density, names)) in zip(axes[0], panels.items(), strict=True):
+        frequency = np.arange(1, density.shape[-1] + 1)
+        colours = plt.get_cmap("plasma")(np.linspace(0, 0.82, len(density)))
+        for samples, name, colour in zip(density, names, colours, strict=True):
+            low, high = np.quantile(samples, [0.16, 0.84], axis=0)
+            ax.fill_between(frequency, low, high, color=colour, alpha=0.1, linewidth=0)
+            ax.plot(frequency, samples.mean(0), color=colour, label=name)
+        ax.set(xscale="log", yscale="log", xlabel="spatial frequency (cycles per image)", title=title)
+        ax.set_xticks([1, 2, 4, 8, 16, 32][: int(np.log2(density.shape[-1])) + 1])
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_formatter("")
+        ax.legend(title="log-SNR from … to", fontsize=8, title_fontsize=8, loc="lower left")
+    axes[0, 0].set(ylabel="power spectral density of the change", ylim=(1e-6, None))
+    return figure
+
+
+@_figure
+def matched_clocks(rows: dict[str, Sequence], clocks: dict[str, Sequence[str]], pair: tuple[tuple[int, int], ...]):
+    """Fig 2: the same diffusion at two resolutions. rows: label -> images; clocks: label -> a caption for each.
+
+    pair: (row, column) of the two pictures of equal SNR, framed in green and yellow as in the paper.
+    """
+    count = len(next(iter(rows.values())))
+    figure, axes = plt.subplots(len(rows), count, figsize=(1.55 * count, 1.85 * len(rows)))
+    frames = dict(zip(pair, ("#2e8b57", "#e6b800"), strict=True))
+    for i, (label, images) in enumerate(rows.items()):
+        for j, image in enumerate(images):
+            _picture(axes[i, j], image, clocks[label][j], edge=frames.get((i, j)))
+        axes[i, 0].set_ylabel(label, fontsize=9)
+    return figure
+
+
+@_figure
+def adjusted_times(t: np.ndarray, tau: np.ndarray, alpha: np.ndarray, size: int):
+    """Fig 3: the adjusted times tau_m and the signal alpha(tau_m) against t; tau, alpha: (levels, len(t))."""
+    figure, axes = plt.subplots(1, 2, figsize=(8.8, 3.9))
+    for ax, curves, name in zip(axes, (tau, alpha), ("adjusted time τₘ", "signal α(τₘ)"), strict=True):
+        for level, curve in enumerate(curves):
+            ax.plot(t, curve, color=level_colour(level), label=level_name(size, level))
+        ax.set(xlabel="time t   (noise ← → image)", ylabel=name, xlim=(t.max(), t.min()), ylim=(0, 1.02))
+    axes[0].legend(title="resolution", fontsize=8.5, title_fontsize=8.5)
+    return figure
+
+
+@_figure
+def chromatogram(x: np.ndarray, panels: dict[str, np.ndarray], size: int, xlabel: str, null: np.ndarray | None = None):
+    """Fig 4: r_m curves above their heat map; panels: title -> shares (levels, len(x)), drawn side by side.
+
+    x: times (drawn backwards, noise on the left) or log-SNRs; null: (levels,) the shares of white noise, dotted.
+    """
+    figure, axes = plt.subplots(
+        2, len(panels), figsize=(max(6.6, 4.6 * len(panels)), 4.9), height_ratios=[1, 0.62], sharex=True, squeeze=False
+    )
+    first, last = (x.max(), x.min()) if "time" in xlabel else (x.min(), x.max())
+    for (top, bottom), (title, shares) in zip(axes.T, panels.items(), strict=True):
+        for level, curve in enumerate(shares):
+            top.plot(x, curve, color=level_colour(level))
+            if null is not None:
+                top.axhline(null[level], color=level_colour(level), linewidth=0.8, linestyle=":")
+        order = np.argsort(x if first < last else -x)
+        _label_curves(top, x[order], dict(enumerate(shares[:, order])), size)
+        top.set(ylabel="share rₘ", ylim=(0, None), xlim=(first, last), title=title)
+        heat_map(bottom, x, shares, size)
+        bottom.set_xlabel(xlabel)
+    return figure
+
+
+def heat_map(ax, x: np.ndarray, shares: np.ndarray, size: int):
+    """Rows of `shares` (levels, len(x)) as strips of their level's colour, pale where the share is small."""
+    step = np.gradient(x)
+    edges = np.append(x - step / 2, x[-1] + step[-1] / 2)
+    for level, row in enumerate(shares):
+        ramp = LinearSegmentedColormap.from_list("level", ["white", level_colour(level)])
+        ax.pcolormesh(edges, [level - 0.5, level + 0.5], row[None], cmap=ramp, vmin=0, vmax=1, rasterized=True)
+    ax.set(yticks=range(len(shares)), yticklabels=[level_name(size, level) for level in range(len(shares))])
+    ax.tick_params(axis="y", length=0, labelsize=8)
+    ax.grid(False)
+    for level, label in enumerate(ax.get_yticklabels()):
+        label.set_color(level_colour(level))
+    ax.spines[:].set_visible(False)
+
+
+@_figure
+def theorem(schedules: dict[str, tuple[np.ndarray, np.ndarray]], shares: dict[str, np.ndarray], size: int):
+    """Theorem 1: shares of every other level against each schedule's own time (left) and log-SNR (right).
+
+    schedules: three, name -> (times as a fraction of the way from clean to noisy, log-SNRs);
+    shares: name -> (levels, len(times)).
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(8.8, 3.6), sharey=True)
+    styles = ("-", "--", ":")
+    for style, (name, (t, z)) in zip(styles, schedules.items(), strict=True):
+        some = dict(list(enumerate(shares[name]))[::2])  # every other level: twenty-one curves cannot be told apart
+        for level, curve in some.items():
+            colour = level_colour(level)
+            axes[0].plot(t, curve, style, color=colour, linewidth=1.4)
+            axes[1].plot(z, curve, style, color=colour, linewidth=1.4)
+        axes[0].plot([], [], style, color="#333333", label=name)
+    _label_curves(axes[1], z, some, size)
+    axes[0].set(xlabel="each schedule's own time   (noise ← → image)", ylabel="share rₘ", xlim=(1, 0))
+    axes[1].set(xlabel="log-SNR   (noise ← → image)", xlim=(-14, 8))
+    axes[0].legend(fontsize=8.5)
+    return figure
+
+
+@_figure
+def thresholds(pictures: dict[str, np.ndarray], profiles: dict[str, np.ndarray], bound: float = 1.0):
+    """Appendix B: predictions of x0 after each kind of threshold, and their values along one row of pixels."""
+    figure = plt.figure(figsize=(8.8, 4.6))
+    grid = figure.add_gridspec(2, len(pictures), height_ratios=[1, 0.9])
+    for i, (title, image) in enumerate(pictures.items()):
+        _picture(figure.add_subplot(grid[0, i]), image, title)
+    ax = figure.add_subplot(grid[1, :])
+    looks = ((":", "#888888"), ("--", "#2f86c4"), ("-", "#d1495b"))
+    for (label, profile), (style, colour) in zip(profiles.items(), looks, strict=True):
+        ax.plot(profile, style, label=label, linewidth=1.6, color=colour)
+    for sign in (-1, 1):
+        ax.axhline(sign * bound, color="#333333", linewidth=0.8)
+    ax.set(xlabel="pixel along the middle row (red channel)", ylabel="value of x̂₀", xlim=(0, len(profile) - 1))
+    ax.legend(fontsize=8.5, ncols=3, loc="upper center", bbox_to_anchor=(0.5, 1.22))
+    return figure
+
+
+@_figure
+def band_powers(powers: dict[str, tuple[np.ndarray, np.ndarray]], size: int):
+    """V_m / 4^m of data sets against level, with error bars of one standard error; flat is a 1/f^2 spectrum."""
+    figure, ax = plt.subplots(figsize=(6.6, 3.4))
+    for (name, (value, error)), marker in zip(powers.items(), "os^Dv*", strict=False):
+        ax.errorbar(range(len(value)), value, error, label=name, marker=marker, markersize=5, linewidth=1.2)
+    ax.set(yscale="log", ylabel="Vₘ / 4ᵐ", xlabel="resolution of the band")
+    ax.set_xticks(range(len(value)), [level_name(size, level) for level in range(len(value))])
+    ax.legend(fontsize=8.5)
+    return figure
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence]):
+    """A Markdown table for a notebook: numbers to four significant digits, anything else as it is."""
+    from IPython.display import Markdown
+
+    text = lambda cell: f"{cell:.4g}" if isinstance(cell, (float, np.floating)) else str(cell)  # noqa: E731
+    lines = [header, ["---"] * len(header), *rows]
+    return Markdown("\n".join("| " + " | ".join(map(text, line)) + " |" for line in lines))
