@@ -142,8 +142,10 @@ class Cosine(Schedule):
         start = self._angle
         # theta - theta_0 on its own, so that 1 - alpha keeps its digits near t = 0
         turn = t / (1 + self.s) * pi / 2
+        # cos(theta), written as a sine so that it is exactly 0 at t = 1
+        cosine = np.sin((1 - t) / (1 + self.s) * pi / 2)
         # cos^2 b - cos^2 a = sin(a - b) sin(a + b)
-        return 2 * np.log(np.cos(start + turn)) - np.log(np.sin(turn)) - np.log(np.sin(turn + 2 * start))
+        return 2 * np.log(cosine) - np.log(np.sin(turn)) - np.log(np.sin(turn + 2 * start))
 
     def _time(self, z):
         start = self._angle

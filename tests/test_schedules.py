@@ -198,6 +198,12 @@ def test_edm_sigmas_are_diffusers_sigmas():
     np.testing.assert_allclose(sigmas, scheduler.sigmas.numpy()[:40], rtol=1e-5)  # float32
 
 
+@pytest.mark.parametrize("schedule", [Cosine(), Sigmoid(), RectifiedFlow()])
+def test_schedules_that_end_in_pure_noise_end_there_exactly(schedule):
+    assert schedule.log_snr([0.0, 1.0]).tolist() == [np.inf, -np.inf]
+    assert schedule.time([np.inf, -np.inf]) == pytest.approx([0.0, 1.0], abs=1e-12)
+
+
 def test_a_log_snr_beyond_the_schedule_reads_its_nearest_end():
     schedule = Discrete([0.9, 0.5, 0.1])
     assert schedule.time(100.0) == 0
