@@ -1,0 +1,279 @@
+"""The explorer in the built page obeys keyboard, mouse and touch, and shows Python's numbers whatever is done to it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import chroma
+from chroma.explorer import LABELS
+
+TIME = "time, from noise to image"
+SAME = {"rtol": 1e-9, "atol": 1e-9}  # of the order of 1e-15 in fact
+
+
+class Explorer:
+    """What a reader does with the page, and what it shows."""
+
+    def __init__(self, page):
+        self.page = page
+        self.view = page.locator(".chroma-view")
+
+    def settle(self):
+        """Wait until what was asked for has been drawn: a frame to draw it, a frame to be sure."""
+        self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+    def state(self) -> dict:
+        self.settle()
+        return json.loads(self.view.get_attribute("data-state"))
+
+    def curves(self) -> dict:
+        self.settle()
+        return json.loads(self.view.get_attribute("data-curves"))
+
+    def press(self, slider, key, times=1):
+        self.page.get_by_role("slider", name=slider, exact=True).focus()
+        for _ in range(times):
+            self.page.keyboard.press(key)
+
+    def choose(self, label, option):
+        self.page.get_by_label(label, exact=True).select_option(label=option)
+
+    def place(self, share):
+        """The point of the page that lies `share` of the way along the plot's axis, halfway up the curves."""
+        box = self.page.locator(".chroma-view .heat").bounding_box()
+        return box["x"] + share * box["width"], box["y"] - 80
+
+
+def check(state):
+    """The numbers shown are those of chroma.schedules and chroma.chromatography."""
+    schedule = getattr(chroma, state["schedule"])(**state["parameters"])
+    t, kernel, levels = state["t"], state["kernel"], np.arange(state["levels"])
+    z = schedule.log_snr(t)
+    expected = {
+        "log_snr": z,
+        "level_log_snr": chroma.shift(z, levels, kernel),
+        "tau": chroma.adjusted_time(schedule, t, levels, kernel),
+        "r": chroma.chromatography(z, len(levels), kernel=kernel),
+        "lambda": chroma.intensity(z, levels, kernel),
+    }
+    for name, value in expected.items():
+        np.testing.assert_allclose(np.array(state[name], dtype=float), value, **SAME, err_msg=name)
+    return state
+
+
+@pytest.fixture
+def open_page(site, browser):
+    """Open the explorer's page in a fresh context: `open_page(width=.., has_touch=..)`."""
+    contexts = []
+
+    def open_(width=1280, **options):
+        contexts.append(browser.new_context(viewport={"width": width, "height": 900}, **options))
+        page = contexts[-1].new_page()
+        page.goto(f"{site}/book/explorer.html")
+        page.wait_for_selector(".chroma-view[data-state]", state="attached")
+        page.locator(".chroma-explorer").scroll_into_view_if_needed()
+        return Explorer(page)
+
+    yield open_
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def explorer(open_page):
+    return open_page()
+
+
+def test_the_page_opens_on_pythons_numbers_and_default_parameters(explorer):
+    state = check(explorer.state())
+    assert (state["schedule"], state["size"], state["kernel"], state["levels"]) == ("Cosine", 64, 2, 7)
+    assert state["parameters"] == pytest.approx({"s": chroma.Cosine().s})
+    assert explorer.page.locator(".chroma-view .tile canvas").count() == 7
+
+
+def test_arrow_keys_move_time_towards_the_image_and_back(explorer, record_testsuite_property):
+    before = explorer.state()["t"]
+    redraws = []
+    for _ in range(20):
+        explorer.press(TIME, "ArrowRight")
+        explorer.settle()
+        redraws.append(float(explorer.view.get_attribute("data-redraw")))
+    assert check(explorer.state())["t"] == pytest.approx(before - 0.1)
+    explorer.press(TIME, "ArrowLeft", 20)
+    assert check(explorer.state())["t"] == pytest.approx(before)
+    record_testsuite_property("redraw_milliseconds_median", float(np.median(redraws)))
+    record_testsuite_property("redraw_milliseconds_largest", max(redraws))
+
+
+def test_the_ends_of_time_are_pure_noise_and_the_image(explorer):
+    explorer.press(TIME, "Home")
+    state = check(explorer.state())
+    assert state["t"] == 1
+    assert float(state["log_snr"]) == -np.inf
+    explorer.press(TIME, "End")
+    state = check(explorer.state())
+    assert state["t"] == 0
+    assert state["tau"] == [0] * 7
+
+
+def test_a_time_can_be_typed_and_is_kept_within_the_schedule(explorer):
+    box = explorer.page.get_by_label("time t", exact=True)
+    for typed, kept in (("0.25", 0.25), ("7", 1)):
+        box.fill(typed)
+        box.press("Enter")
+        assert check(explorer.state())["t"] == kept
+
+
+def test_a_mouse_drags_time_on_the_slider_and_in_the_plot(explorer):
+    mouse = explorer.page.mouse
+    mouse.move(*explorer.place(0.5))
+    mouse.down()
+    assert check(explorer.state())["t"] == pytest.approx(0.5, abs=2e-3)  # a pixel is 1/600 of the axis
+    mouse.move(*explorer.place(0.8), steps=5)
+    mouse.up()
+    assert check(explorer.state())["t"] == pytest.approx(0.2, abs=2e-3)
+
+    handle = explorer.page.get_by_role("slider", name=TIME, exact=True).bounding_box()
+    x, y = handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2
+    assert x == pytest.approx(explorer.place(0.8)[0], abs=3)  # the handle stands over the cursor
+    mouse.move(x, y)
+    mouse.down()
+    mouse.move(explorer.place(0.4)[0], y, steps=5)
+    mouse.up()
+    assert check(explorer.state())["t"] == pytest.approx(0.6, abs=1e-2)
+
+
+def test_a_finger_moves_time_in_the_plot(open_page):
+    explorer = open_page(width=360, has_touch=True, is_mobile=True)
+    explorer.page.locator(".chroma-view .chart").scroll_into_view_if_needed()
+    explorer.page.touchscreen.tap(*explorer.place(0.25))
+    assert check(explorer.state())["t"] == pytest.approx(0.75, abs=5e-3)
+
+    finger = explorer.page.context.new_cdp_session(explorer.page)
+    touches = [("touchStart", 0.3), *[("touchMove", share) for share in np.linspace(0.35, 0.7, 8)], ("touchEnd", None)]
+    for kind, share in touches:
+        points = [] if share is None else [dict(zip("xy", explorer.place(float(share)), strict=True))]
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    assert check(explorer.state())["t"] == pytest.approx(0.3, abs=5e-3)
+
+
+def test_another_schedule_keeps_the_noise_level_and_changes_the_clock(explorer):
+    start = explorer.state()
+    for kind, label in list(LABELS.items())[1:]:
+        explorer.choose("schedule", label)
+        state = check(explorer.state())
+        assert state["schedule"] == kind.__name__
+        assert state["log_snr"] == pytest.approx(start["log_snr"], abs=1e-4)  # t is kept to six digits
+        assert state["r"] == pytest.approx(start["r"], abs=1e-4)
+        assert state["t"] != start["t"]
+
+
+def test_each_parameter_of_each_schedule_has_a_slider_that_moves_it(explorer):
+    for label in LABELS.values():
+        explorer.choose("schedule", label)
+        names = list(explorer.state()["parameters"])
+        sliders = explorer.page.locator(".chroma-parameters .noUi-handle")
+        assert sliders.count() == len(names)
+        for i, name in enumerate(names):
+            before = explorer.state()["parameters"]
+            sliders.nth(i).focus()
+            explorer.page.keyboard.press("ArrowRight")
+            after = check(explorer.state())["parameters"]
+            assert after[name] > before[name]
+            assert {key: after[key] for key in after if key != name} == pytest.approx(
+                {key: before[key] for key in before if key != name}
+            )
+
+
+def test_size_kernel_and_levels_choose_the_pictures(explorer):
+    def shown():
+        return check(explorer.state()), explorer.page.locator(".chroma-view .tile .name").all_inner_texts()
+
+    explorer.choose("kernel n", "4 × 4 pixels")
+    assert shown()[1] == ["64×64", "16×16", "4×4", "1×1"]
+    explorer.choose("image size", "256 × 256")
+    assert shown()[1] == ["256×256", "64×64", "16×16", "4×4", "1×1"]
+    explorer.press("levels", "ArrowLeft", 2)
+    state, names = shown()
+    assert (state["levels"], names) == (3, ["256×256", "64×64", "16×16"])
+    explorer.choose("image size", "32 × 32")
+    assert shown()[1] == ["32×32", "8×8", "2×2"]
+
+
+def test_two_schedules_differ_in_time_and_coincide_in_log_snr(explorer):
+    explorer.choose("compare with", "EDM")
+    curves = explorer.curves()
+    t = np.linspace(1, 0, len(curves["r"]))
+    np.testing.assert_allclose(curves["r"], chroma.chromatography(chroma.Cosine().log_snr(t), 7).T, **SAME)
+    np.testing.assert_allclose(curves["other"], chroma.chromatography(chroma.EDM().log_snr(t), 7).T, **SAME)
+    assert curves["difference"] > 0.1
+    assert "differ by up to" in explorer.page.locator(".comparison").inner_text()
+
+    explorer.page.get_by_role("radio", name="time", exact=True).focus()
+    explorer.page.keyboard.press("ArrowRight")
+    assert check(explorer.state())["axis"] == "log-SNR"
+    assert explorer.curves()["difference"] < 1e-9
+    assert "Theorem 1" in explorer.page.locator(".comparison").inner_text()
+    explorer.press(TIME, "ArrowLeft", 5)  # on this axis the slider moves log-SNR
+    check(explorer.state())
+
+
+def test_every_control_has_a_name_and_every_picture_a_description(explorer):
+    explorer.choose("schedule", "EDM")
+    explorer.settle()
+    root = explorer.page.locator(".chroma-explorer")
+    sliders = {"levels", TIME, "σ min", "σ max", "ρ"}
+    assert {handle.get_attribute("aria-label") for handle in root.get_by_role("slider").all()} == sliders
+    for label in ("schedule", "compare with", "image size", "kernel n", "time t"):
+        assert root.get_by_label(label, exact=True).count() == 1
+    assert root.get_by_role("radiogroup", name="axis").get_by_role("radio").count() == 2
+    for picture in root.locator("[role=img]").all():
+        assert len(picture.get_attribute("aria-label")) > 20
+
+
+def test_what_changed_is_announced_once_it_has_stopped_changing(explorer):
+    live = explorer.page.locator(".chroma-view [aria-live=polite]")
+    explorer.press(TIME, "ArrowRight", 3)
+    explorer.settle()
+    reading = explorer.page.locator(".reading").inner_text()
+    assert reading.replace("\xa0", " ") not in live.inner_text().replace("\xa0", " ")
+    explorer.page.wait_for_function(
+        "document.querySelector('.chroma-view [aria-live]').textContent.startsWith("
+        "document.querySelector('.chroma-view .reading').textContent)"
+    )
+
+
+def test_a_phone_shows_all_of_it_without_scrolling_sideways(open_page):
+    explorer = open_page(width=360)
+    for label in LABELS.values():
+        explorer.choose("schedule", label)
+        explorer.settle()
+        widths = explorer.page.evaluate(
+            "[...document.querySelectorAll('.chroma-explorer, .chroma-explorer *')]"
+            ".filter((e) => !e.closest('.live')).map((e) => e.getBoundingClientRect().right)"
+        )
+        assert max(widths) <= 360
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_its_text_stands_out_from_the_page_by_day_and_by_night(explorer, theme):
+    explorer.page.evaluate("(theme) => { document.documentElement.dataset.theme = theme }", theme)
+
+    def luminance(selector, attribute):
+        css = explorer.page.evaluate(
+            "([s, a]) => getComputedStyle(document.querySelector(s)).getPropertyValue(a)", [selector, attribute]
+        )
+        rgb = np.array(css[css.index("(") + 1 : -1].split(",")[:3], dtype=float) / 255
+        return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
+
+    surfaces = {
+        "body": (".chroma-view .reading", ".chroma-view .note"),
+        ".chroma-controls": (".chroma-controls label",),
+    }
+    for surface, texts in surfaces.items():
+        for text in texts:
+            low, high = sorted([luminance(text, "color"), luminance(surface, "background-color")])
+            assert (high + 0.05) / (low + 0.05) >= 4.5  # WCAG AA
