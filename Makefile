@@ -1,0 +1,44 @@
+# The book and its tests, from a clone: only Python 3.11+ and make are needed.
+#   make PYTHON=python3.12 book     with another Python
+#   PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make book     with the small, CPU-only PyTorch
+
+SHELL := /bin/bash -euo pipefail
+PYTHON ?= python3
+BIN := .venv/bin
+EXTRAS := torch,book,data,dev
+
+.DELETE_ON_ERROR:
+.PHONY: help book test lint lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 8
+
+book: .venv/stamp ## build the site into _build/html, executing what changed; any warning is an error
+	rm -rf _build/html _build/.doctrees # only executions are kept: a page is never older than its source
+	$(BIN)/jupyter-book build . -W --keep-going || { rm -rf _build/html; exit 1; }
+
+test: book ## run all tests, those of the built site too
+	$(BIN)/python -m pytest
+
+lint: .venv/stamp ## check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+lock: ## renew requirements.lock from pyproject.toml (all extras; PyTorch's build and its CUDA packages stay open)
+	rm -rf .venv-lock
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet --editable '.[$(EXTRAS)]'
+	{ echo '# Every version with which the book is built. Made by: make lock'; \
+	  .venv-lock/bin/python -m pip freeze --all --exclude pip --exclude-editable \
+	  | sed -E 's/^(torch==[0-9.]+)\+.*/\1/' | grep -vE '^(nvidia-|cuda-|triton)'; } > requirements.lock
+	rm -rf .venv-lock
+
+clean: ## remove everything that was built
+	rm -rf .venv .venv-lock _build build *.egg-info
+
+.venv/stamp: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 ...")'
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock --editable '.[$(EXTRAS)]'
+	touch $@

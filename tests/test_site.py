@@ -1,0 +1,166 @@
+"""The built site, read in a browser that can reach no other host."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import unquote, urldefrag, urljoin
+
+import pytest
+import yaml
+from jupytext.cli import jupytext
+
+ROOT = Path(__file__).parents[1]
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
+PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]
+SOURCES = [ROOT / f"{page}.md" for page in PAGES]
+NOTEBOOKS = [source for source in SOURCES if re.search(r"^kernelspec:", source.read_text(), re.MULTILINE)]
+
+
+@contextmanager
+def opened(browser, url, **context):
+    """A page at `url`, come to rest, with a record of what it asked for and complained about."""
+    window = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **context})
+    seen = SimpleNamespace(outside=[], errors=[], responses={})
+    home = "/".join(url.split("/")[:3])
+
+    def route(request):
+        if request.request.url.startswith((home, "data:", "blob:")):
+            request.continue_()
+        else:
+            seen.outside.append(request.request.url)
+            request.abort()
+
+    def answered(response):
+        seen.responses[response.url] = response
+        if response.status >= 400:
+            seen.errors.append(f"{response.status} {response.url}")
+
+    window.route("**/*", route)
+    page = window.new_page()
+    page.on("response", answered)
+    page.on("console", lambda message: seen.errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: seen.errors.append(str(error)))
+    try:
+        page.goto(url, wait_until="load")
+        page.wait_for_load_state("networkidle")
+        yield page, seen
+    finally:
+        window.close()
+
+
+def scroll_through(page):
+    """Bring every part of the page on the screen once, so that what loads lazily has loaded."""
+    page.evaluate(
+        """async () => {
+            for (let y = 0; y < document.documentElement.scrollHeight; y += 600) {
+                window.scrollTo(0, y);
+                await new Promise(requestAnimationFrame);
+            }
+        }"""
+    )
+    page.wait_for_load_state("networkidle")
+
+
+@pytest.mark.parametrize("name", [*PAGES, "search", "genindex"])
+def test_a_page_loads_whole_from_this_site_alone_and_without_a_complaint(browser, site, name):
+    with opened(browser, f"{site}/{name}.html") as (page, seen):
+        scroll_through(page)
+        if page.locator('script[type="application/vnd.jupyter.widget-view+json"]').count():
+            page.wait_for_selector(".jupyter-widgets")
+        assert page.title().strip()
+        assert seen.outside == []
+        assert seen.errors == []
+
+
+def test_the_first_address_leads_to_the_landing_page(browser, site):
+    with opened(browser, f"{site}/") as (page, _):
+        page.wait_for_url(f"{site}/{TOC['root']}.html")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_image_says_in_words_what_it_shows(browser, site, name):
+    with opened(browser, f"{site}/{name}.html") as (page, _):
+        silent = page.locator(".bd-article img").evaluate_all(
+            "images => images.filter(i => !i.alt.trim() || i.src.endsWith(i.alt)).map(i => i.src)"
+        )
+        assert silent == []
+
+
+def test_every_internal_link_leads_to_a_page_and_an_anchor_that_exist(browser, site):
+    anchors, links = {}, set()
+    for name in PAGES:
+        url = f"{site}/{name}.html"
+        with opened(browser, url, java_script_enabled=False) as (page, _):
+            anchors[url] = set(page.locator("[id]").evaluate_all("all => all.map(e => e.id)"))
+            hrefs = page.locator("a[href]").evaluate_all("all => all.map(a => a.getAttribute('href'))")
+            links |= {(url, urljoin(url, href)) for href in hrefs}
+    internal = {(source, *urldefrag(target)) for source, target in links if target.startswith(site)}
+    assert len(internal) > 10 * len(PAGES)  # the sidebar alone links every page with every other
+    with opened(browser, f"{site}/search.html") as (page, _):
+        targets = {target for _, target, _ in internal}
+        missing = {target for target in targets if not page.request.get(target).ok}
+    dead = [(source, target) for source, target, _ in internal if target in missing]
+    lost = [
+        (source, target, anchor)
+        for source, target, anchor in internal
+        if anchor and target in anchors and unquote(anchor) not in anchors[target]
+    ]
+    assert dead == []
+    assert lost == []
+
+
+def test_the_landing_page_comes_in_less_than_one_and_a_half_megabytes(browser, site):
+    """Everything requested before the reader scrolls, each file compressed as a web server would."""
+    with opened(browser, f"{site}/{TOC['root']}.html") as (_, seen):
+        fetched = {url: r for url, r in seen.responses.items() if url.startswith("http") and r.ok}
+        weights = {url: len(gzip.compress(response.body(), 6)) for url, response in fetched.items()}
+    assert sum(weights.values()) < 1.5e6, sorted(weights.items(), key=lambda item: -item[1])[:8]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_page_scrolls_sideways_on_a_phone(browser, site, name):
+    with opened(browser, f"{site}/{name}.html", viewport={"width": 360, "height": 740}) as (page, _):
+        scroll_through(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_a_reader_can_switch_to_the_dark_and_back(browser, site):
+    with opened(browser, f"{site}/{TOC['root']}.html", color_scheme="light") as (page, _):
+
+        def brightness():
+            colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+            return sum(int(channel) for channel in re.findall(r"\d+", colour)[:3]) / 3
+
+        def press_until(wanted):
+            for _ in range(3):  # the button goes round: as the system has it, light, dark
+                if page.evaluate("document.documentElement.dataset.theme") == wanted:
+                    return
+                page.locator(".theme-switch-button:visible").first.click()
+
+        press_until("dark")
+        page.wait_for_function("document.documentElement.dataset.theme == 'dark'")
+        assert brightness() < 60
+        page.evaluate("localStorage.mode = 'light'; localStorage.theme = 'light'")
+        page.reload()
+        assert brightness() > 200
+
+
+def test_a_system_in_the_dark_gets_a_dark_page(browser, site):
+    with opened(browser, f"{site}/{TOC['root']}.html", color_scheme="dark") as (page, _):
+        assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_search_finds_a_word(browser, site):
+    with opened(browser, f"{site}/search.html?q=chromatography") as (page, seen):
+        page.wait_for_selector("ul.search li a")
+        assert page.locator("ul.search li a").count() >= 3
+        assert seen.outside == []
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_survives_the_way_to_ipynb_and_back_unchanged(notebook):
+    jupytext(["--quiet", "--to", "ipynb", "--test-strict", str(notebook)])
