@@ -84,13 +84,16 @@ def _label_curves(ax, x, curves: dict[int, np.ndarray], size: int):
 
 
 @_figure
-def idea(images: Sequence, clocks: Sequence[float], time: float):
+def idea(images: Sequence, clocks: Sequence[float], original):
     """The landing page's picture: one noised image, averaged further and further, and each average's own clock.
 
-    images: x at levels 0, 1, ..., each (3, H, W); clocks: tau_m in [0, 1] of each; time: t.
+    images: x at levels 0, 1, ..., each (3, H, W); clocks: tau_m in [0, 1] of each; original: the image without noise.
     """
-    figure, axes = plt.subplots(2, len(images), figsize=(2.05 * len(images), 2.75), height_ratios=[1, 0.16])
-    for level, (image, clock, (top, bottom)) in enumerate(zip(images, clocks, axes.T, strict=True)):
+    count = len(images) + 1
+    figure, axes = plt.subplots(2, count, figsize=(1.9 * count, 2.6), height_ratios=[1, 0.13])
+    _picture(axes[0, -1], original, "the picture")
+    axes[1, -1].axis("off")
+    for level, (image, clock, (top, bottom)) in enumerate(zip(images, clocks, axes.T[:-1], strict=True)):
         _picture(top, image, level_name(np.shape(images[0])[-1], level), edge=level_colour(level))
         top.title.set_color(level_colour(level))
         top.title.set_fontweight("bold")
@@ -99,7 +102,7 @@ def idea(images: Sequence, clocks: Sequence[float], time: float):
         bottom.set(xlim=(0, 1), ylim=(-0.5, 0.5), yticks=[], xticks=[])
         bottom.grid(False)
         bottom.spines[:].set_visible(False)
-        bottom.set_xlabel(f"noise clock {clock:.2f}" if level else f"noise clock t = {time:.2f}", fontsize=9)
+        bottom.set_xlabel(f"clock {'τ' if level else 't'} = {clock:.2f}", fontsize=9)
     return figure
 
 

@@ -17,7 +17,7 @@ image = rng.uniform(-1, 1, (3, 8, 8))
 x = np.linspace(0, 1, 50)
 shares = np.full((4, 50), 0.25)
 FIGURES = {
-    "idea": lambda: plotting.idea([image, image[:, ::2, ::2]], [0.8, 0.6], 0.8),
+    "idea": lambda: plotting.idea([image, image[:, ::2, ::2]], [0.8, 0.6], image),
     "trajectory": lambda: plotting.trajectory({"x": [image, image], "change": [None, image]}, ["a", "b"]),
     "change_spectra": lambda: plotting.change_spectra({"noise": (rng.uniform(1, 2, (3, 20, 16)), ["a", "b", "c"])}),
     "matched_clocks": lambda: plotting.matched_clocks(
