@@ -53,6 +53,11 @@ def choose_cache(app, config) -> None:
     log.info("execution cache: %s", folder)
 
 
+def leave_figures_unnumbered(app, config) -> None:
+    """Figures carry the paper's numbers in their titles; Jupyter Book's LaTeX half switches others on."""
+    config.numfig = False
+
+
 def prune_caches(app, exception) -> None:
     """Keep the caches used last; delete older ones."""
     present = Path(app.config.nb_execution_cache_path)
@@ -135,6 +140,7 @@ def check_pages(app, exception) -> None:
 def setup(app):
     """Register with Sphinx; late, so that other extensions have had their say."""
     app.connect("config-inited", choose_cache, priority=900)
+    app.connect("config-inited", leave_figures_unnumbered, priority=900)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("build-finished", check_pages, priority=900)
     app.connect("build-finished", prune_caches, priority=901)
