@@ -114,7 +114,7 @@ def photographs(size: int = 64, crops: int = 1000, seed: int = 0) -> Photographs
         pixels = _decode(store, photo)
         for j in np.flatnonzero(which == photo):
             images[j], boxes[j] = _crop(pixels, size, np.random.default_rng([seed, 1, j]))
-    return Photographs(images, *(store[key][which] if key else boxes for key in ("name", "", "author", "licence")))
+    return Photographs(images, store["name"][which], boxes, store["author"][which], store["licence"][which])
 
 
 def photograph(name: str = DEFAULT_PHOTOGRAPH, size: int = 256) -> np.ndarray:
