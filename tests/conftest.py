@@ -9,6 +9,11 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# the same examples every time, and a slow machine is no failure
+settings.register_profile("project", derandomize=True, deadline=None)
+settings.load_profile("project")
 
 SITE = Path(__file__).parents[1] / "_build" / "html"
 
