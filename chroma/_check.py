@@ -7,7 +7,7 @@ import numpy as np
 
 def refuse(name: str, value: object, must: str) -> ValueError:
     """The error to raise when the argument `name` is `value` but must be `must`."""
-    return ValueError(f"{name} must be {must}; got {value!r}")
+    return ValueError(f"{name} must be {must}; got {value if isinstance(value, str) else repr(value)}")
 
 
 def not_nan(name: str, value) -> np.ndarray:

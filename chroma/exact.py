@@ -14,6 +14,13 @@ from chroma._check import not_nan, refuse
 from chroma.pyramid import band_sizes, bands
 from chroma.sampling import amplitudes
 
+TINY = 1e-30  # in place of sigma = 0 or nearly so, where the noise cannot be told from rounding
+
+
+def _same_shape(x: torch.Tensor, image: torch.Size) -> None:
+    if x.shape[1:] != image:
+        raise refuse("x", tuple(x.shape), f"of shape (B, {', '.join(map(str, image))})")
+
 
 class GaussianPredictor:
     """The exact predictor of Gaussian data, independent across the bands of `chroma.pyramid`.
@@ -25,14 +32,15 @@ class GaussianPredictor:
 
     def __init__(self, mean: torch.Tensor, band_power):
         power = not_nan("band_power", band_power)
-        if mean.ndim != 3:
-            raise refuse("mean", tuple(mean.shape), "of shape (C, H, W)")
+        if not isinstance(mean, torch.Tensor) or mean.ndim != 3 or not torch.isfinite(mean).all():
+            raise refuse("mean", getattr(mean, "shape", mean), "a finite tensor of shape (C, H, W)")
         self.sizes = band_sizes(tuple(mean.shape))
         if power.shape != self.sizes.shape or (power < 0).any():
             raise refuse("band_power", band_power, f"{len(self.sizes)} powers >= 0, one a band, finest first")
         self.mean, self.band_power = mean, power
 
     def __call__(self, x: torch.Tensor, log_snr: float) -> torch.Tensor:
+        _same_shape(x, self.mean.shape)
         signal, sigma = amplitudes(log_snr)
         gains = sigma / (signal**2 * self.band_power + sigma**2)
         parts = bands(x - signal * self.mean.to(x))
@@ -58,16 +66,20 @@ class EmpiricalPredictor:
     def __init__(self, images: torch.Tensor):
         if not isinstance(images, torch.Tensor) or images.ndim != 4 or not len(images):
             raise refuse("images", getattr(images, "shape", images), "a tensor of shape (N, C, H, W), N >= 1")
-        if images.dtype != torch.uint8 and not torch.isfinite(images).all():
-            raise refuse("images", "a tensor with NaN or infinite entries", "finite")
+        if images.dtype != torch.uint8 and not (images.is_floating_point() and torch.isfinite(images).all()):
+            raise refuse("images", f"{images.dtype}, with NaN or infinity or whole numbers", "finite floats, or uint8")
         self.images = images
         double = torch.zeros((), dtype=torch.float64, device=images.device)
         self._squares = torch.cat([(y * y).sum(1) for y in self._chunks(double)])
 
     def given(self, subset) -> EmpiricalPredictor:
         """The predictor conditional on the images in `subset`: indices or a boolean mask, as tensor or array."""
-        index = torch.as_tensor(np.asarray(subset), device=self.images.device)
-        return EmpiricalPredictor(self.images[index])
+        index = np.asarray(subset)
+        index = np.flatnonzero(index) if index.dtype == bool and index.shape == self.images.shape[:1] else index
+        count = len(self.images)
+        if index.ndim != 1 or not len(index) or index.dtype.kind not in "iu" or index.min() < 0 or index.max() >= count:
+            raise refuse("subset", subset, f"indices from 0 to {count - 1}, or a mask of length {count}; not empty")
+        return EmpiricalPredictor(self.images[torch.as_tensor(index, device=self.images.device)])
 
     def _chunks(self, like: torch.Tensor):
         rows = max(1, self.chunk_bytes // (like.element_size() * prod(self.images.shape[1:])))
@@ -77,13 +89,13 @@ class EmpiricalPredictor:
 
     def posterior(self, x: torch.Tensor, log_snr: float) -> torch.Tensor:
         """The probability of each image given x_t = x, (B, N): what the model believes it is looking at."""
-        if x.shape[1:] != self.images.shape[1:]:
-            raise refuse("x", tuple(x.shape), f"of shape (B, {', '.join(map(str, self.images.shape[1:]))})")
+        _same_shape(x, self.images.shape[1:])
         signal, sigma = amplitudes(log_snr)
         flat = x.flatten(1)
         # -|x - s y|^2 / 2 sigma^2 without |x|^2, which is common to all images
-        products = torch.cat([flat @ y.T for y in self._chunks(x)], 1)
-        return torch.softmax((signal * products - signal**2 / 2 * self._squares.to(x)) / sigma**2, 1)
+        products = torch.cat([flat @ y.T for y in self._chunks(x)], 1).double()  # large numbers whose differences count
+        logits = (signal * products - signal**2 / 2 * self._squares) / max(sigma, TINY) ** 2
+        return torch.softmax(logits, 1).to(x)
 
     def denoise(self, x: torch.Tensor, log_snr: float) -> torch.Tensor:
         """E[x0 | x_t = x], (B, C, H, W): the posterior mean."""
@@ -96,4 +108,4 @@ class EmpiricalPredictor:
 
     def __call__(self, x: torch.Tensor, log_snr: float) -> torch.Tensor:
         signal, sigma = amplitudes(log_snr)
-        return (x - signal * self.denoise(x, log_snr)) / sigma
+        return (x - signal * self.denoise(x, log_snr)) / max(sigma, TINY)

@@ -32,6 +32,8 @@ class Mean:
 
     def update(self, samples: torch.Tensor) -> None:
         """Add a batch of samples, (B, ...), kept in double precision on their device."""
+        if not len(samples):
+            raise refuse("samples", "an empty batch", "at least one")
         samples = samples.detach().double()
         count, mean = len(samples), samples.mean(0)
         total, delta = self.count + count, mean - self.mean

@@ -61,26 +61,18 @@ def _picture(ax, x, title: str = "", edge: str | None = None):
 
 
 def _label_curves(ax, x, curves: dict[int, np.ndarray], size: int):
-    """The name of each level at the peak of its curve, in its colour; finest first, where there is room."""
-    width, taken = np.ptp(x), []
+    """The name of each level at the peak of its curve, in its colour; finest first, higher where there is no room."""
+    (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
+    placed = []
     for level, curve in curves.items():
         top = int(np.argmax(curve))
-        where = (x[top] - x.min()) / width
-        if any(abs(where - other) < 0.09 for other in taken):
-            continue  # the heat map below names every level
-        taken.append(where)
-        at_end = where < 0.04 or where > 0.96
-        ax.annotate(
-            level_name(size, level),
-            (x[top], curve[top]),
-            xytext=((6 if top == 0 else -6) if at_end else 0, 3),
-            textcoords="offset points",
-            ha=("left" if top == 0 else "right") if at_end else "center",
-            va="bottom",
-            color=level_colour(level),
-            fontsize=8.5,
-            fontweight="bold",
-        )
+        along = float(np.clip((x[top] - left) / (right - left), 0.045, 0.955))  # of the axes, from the left
+        up = (curve[top] - low) / (high - low) + 0.012
+        while any(abs(along - a) < 0.095 and abs(up - b) < 0.055 for a, b in placed):
+            up += 0.01
+        placed.append((along, up))
+        style = {"color": level_colour(level), "fontsize": 8.5, "fontweight": "bold"}
+        ax.text(along, up, level_name(size, level), transform=ax.transAxes, ha="center", va="bottom", **style)
 
 
 @_figure
@@ -153,11 +145,12 @@ def change_spectra(panels: dict[str, tuple[np.ndarray, Sequence[str]]]):
 def matched_clocks(rows: dict[str, Sequence], clocks: dict[str, Sequence[str]], pair: tuple[tuple[int, int], ...]):
     """Fig 2: the same diffusion at two resolutions. rows: label -> images; clocks: label -> a caption for each.
 
-    pair: (row, column) of the two pictures of equal SNR, framed in green and yellow as in the paper.
+    pair: (row, column) of the two pictures of equal SNR: the averaged one is framed in yellow, the other in green, as
+    in the paper.
     """
     count = len(next(iter(rows.values())))
     figure, axes = plt.subplots(len(rows), count, figsize=(1.55 * count, 1.85 * len(rows)))
-    frames = dict(zip(pair, ("#2e8b57", "#e6b800"), strict=True))
+    frames = dict(zip(pair, ("#e6b800", "#2e8b57"), strict=True))
     for i, (label, images) in enumerate(rows.items()):
         for j, image in enumerate(images):
             _picture(axes[i, j], image, clocks[label][j], edge=frames.get((i, j)))
@@ -178,36 +171,34 @@ def adjusted_times(t: np.ndarray, tau: np.ndarray, alpha: np.ndarray, size: int)
 
 
 @_figure
-def chromatogram(x: np.ndarray, panels: dict[str, np.ndarray], size: int, xlabel: str, null: np.ndarray | None = None):
-    """Fig 4: r_m curves above their heat map; panels: title -> shares (levels, len(x)), drawn side by side.
+def chromatogram(t: np.ndarray, panels: dict[str, np.ndarray], size: int, null: np.ndarray):
+    """Fig 4: r_m curves above their heat map; panels: title -> shares (levels, len(t)), drawn side by side.
 
-    x: times (drawn backwards, noise on the left) or log-SNRs; null: (levels,) the shares of white noise, dotted.
+    t: times, increasing; null: (levels,) the shares of white noise, dotted.
     """
     figure, axes = plt.subplots(
         2, len(panels), figsize=(max(6.6, 4.6 * len(panels)), 4.9), height_ratios=[1, 0.62], sharex=True, squeeze=False
     )
-    first, last = (x.max(), x.min()) if "time" in xlabel else (x.min(), x.max())
     for (top, bottom), (title, shares) in zip(axes.T, panels.items(), strict=True):
         for level, curve in enumerate(shares):
-            top.plot(x, curve, color=level_colour(level))
-            if null is not None:
-                top.axhline(null[level], color=level_colour(level), linewidth=0.8, linestyle=":")
-        order = np.argsort(x if first < last else -x)
-        _label_curves(top, x[order], dict(enumerate(shares[:, order])), size)
-        top.set(ylabel="share rₘ", ylim=(0, None), xlim=(first, last), title=title)
-        heat_map(bottom, x, shares, size)
-        bottom.set_xlabel(xlabel)
+            top.plot(t, curve, color=level_colour(level))
+            top.axhline(null[level], color=level_colour(level), linewidth=0.8, linestyle=":")
+        top.set(ylabel="share rₘ", ylim=(0, 0.82), xlim=(t.max(), t.min()), title=title)
+        _label_curves(top, t, dict(enumerate(shares)), size)
+        heat_map(bottom, t, shares, size)
+        bottom.set_xlabel("time t   (noise ← → image)")
     return figure
 
 
 def heat_map(ax, x: np.ndarray, shares: np.ndarray, size: int):
-    """Rows of `shares` (levels, len(x)) as strips of their level's colour, pale where the share is small."""
+    """Rows of `shares` (levels, len(x)) as strips of their level's colour, pale where it is small; finest on top."""
     step = np.gradient(x)
     edges = np.append(x - step / 2, x[-1] + step[-1] / 2)
     for level, row in enumerate(shares):
         ramp = LinearSegmentedColormap.from_list("level", ["white", level_colour(level)])
         ax.pcolormesh(edges, [level - 0.5, level + 0.5], row[None], cmap=ramp, vmin=0, vmax=1, rasterized=True)
     ax.set(yticks=range(len(shares)), yticklabels=[level_name(size, level) for level in range(len(shares))])
+    ax.invert_yaxis()
     ax.tick_params(axis="y", length=0, labelsize=8)
     ax.grid(False)
     for level, label in enumerate(ax.get_yticklabels()):
@@ -231,9 +222,9 @@ def theorem(schedules: dict[str, tuple[np.ndarray, np.ndarray]], shares: dict[st
             axes[0].plot(t, curve, style, color=colour, linewidth=1.4)
             axes[1].plot(z, curve, style, color=colour, linewidth=1.4)
         axes[0].plot([], [], style, color="#333333", label=name)
-    _label_curves(axes[1], z, some, size)
-    axes[0].set(xlabel="each schedule's own time   (noise ← → image)", ylabel="share rₘ", xlim=(1, 0))
+    axes[0].set(xlabel="each schedule's own time   (noise ← → image)", ylabel="share rₘ", xlim=(1, 0), ylim=(0, 0.82))
     axes[1].set(xlabel="log-SNR   (noise ← → image)", xlim=(-14, 8))
+    _label_curves(axes[1], z, some, size)
     axes[0].legend(fontsize=8.5)
     return figure
 
@@ -253,18 +244,6 @@ def thresholds(pictures: dict[str, np.ndarray], profiles: dict[str, np.ndarray],
         ax.axhline(sign * bound, color="#333333", linewidth=0.8)
     ax.set(xlabel="pixel along the middle row (red channel)", ylabel="value of x̂₀", xlim=(0, len(profile) - 1))
     ax.legend(fontsize=8.5, ncols=3, loc="upper center", bbox_to_anchor=(0.5, 1.22))
-    return figure
-
-
-@_figure
-def band_powers(powers: dict[str, tuple[np.ndarray, np.ndarray]], size: int):
-    """V_m / 4^m of data sets against level, with error bars of one standard error; flat is a 1/f^2 spectrum."""
-    figure, ax = plt.subplots(figsize=(6.6, 3.4))
-    for (name, (value, error)), marker in zip(powers.items(), "os^Dv*", strict=False):
-        ax.errorbar(range(len(value)), value, error, label=name, marker=marker, markersize=5, linewidth=1.2)
-    ax.set(yscale="log", ylabel="Vₘ / 4ᵐ", xlabel="resolution of the band")
-    ax.set_xticks(range(len(value)), [level_name(size, level) for level in range(len(value))])
-    ax.legend(fontsize=8.5)
     return figure
 
 

@@ -19,6 +19,8 @@ from chroma._check import refuse, whole
 def _times_and_kernel(x, times: int, kernel: int) -> tuple[int, int]:
     if getattr(x, "ndim", 0) < 2:
         raise refuse("x", f"shape {tuple(np.shape(x))}", "an array or tensor of shape (..., H, W)")
+    if not (np.issubdtype(x.dtype, np.floating) if isinstance(x, np.ndarray) else x.is_floating_point()):
+        raise refuse("x", f"dtype {x.dtype}", "floating-point: squares and means of bytes overflow")
     return whole("times", times, 0), whole("kernel", kernel, 2)
 
 
@@ -47,9 +49,9 @@ def residual(x, kernel: int = 2):
     return x - upsample(downsample(x, 1, kernel), 1, kernel)
 
 
-def depth(x, kernel: int = 2) -> int:
-    """How often D can be applied to x: 6 for 64 x 64 pixels with kernel 2."""
-    height, width = x.shape[-2:]
+def depth(shape: tuple[int, ...], kernel: int = 2) -> int:
+    """How often D can be applied to an image of `shape` (..., H, W): 6 for 64 x 64 pixels with kernel 2."""
+    height, width = shape[-2:]
     times = 0
     while height % kernel == 0 and width % kernel == 0 and min(height, width) > 1:
         height, width, times = height // kernel, width // kernel, times + 1
@@ -57,15 +59,15 @@ def depth(x, kernel: int = 2) -> int:
 
 
 def pyramid(x, kernel: int = 2) -> list:
-    """[x, D x, D^2 x, ...] down to `depth(x)`: each level made from the one before."""
+    """[x, D x, D^2 x, ...] down to `depth(x.shape)`: each level made from the one before."""
     levels = [x]
-    for _ in range(depth(x, kernel)):
+    for _ in range(depth(x.shape, kernel)):
         levels.append(downsample(levels[-1], 1, kernel))
     return levels
 
 
 def bands(x, kernel: int = 2) -> list:
-    """The orthogonal parts of x at full size, finest first; they sum to x. `depth(x)` bands, then the coarsest rest.
+    """The orthogonal parts of x at full size, finest first; they sum to x. `depth` bands, then the coarsest rest.
 
     For 2^M x 2^M pixels the rest is the mean: M + 1 parts in all (the unnumbered display above Eq 19).
     """
@@ -102,6 +104,6 @@ def band_sizes(shape: tuple[int, ...], kernel: int = 2) -> np.ndarray:
     """
     channels, height, width = shape
     counts = [channels * height * width]
-    for _ in range(depth(np.empty((1, height, width)), kernel)):
+    for _ in range(depth(shape, kernel)):
         counts.append(counts[-1] // kernel**2)
     return np.array([*(-np.diff(counts)), counts[-1]])

@@ -32,6 +32,11 @@ def _decay(log_snr):
     return np.logaddexp(0.0, -log_snr)
 
 
+def _log_snr_of_decay(u):
+    """The inverse of `_decay`: -log(e^u - 1), in the form that does not overflow for large u."""
+    return -u - np.log(-np.expm1(-u))
+
+
 class Schedule(abc.ABC):
     """A strictly decreasing log-SNR over ``domain``; subclasses give `_log_snr` and its inverse `_time`."""
 
@@ -86,7 +91,7 @@ class Linear(Schedule):
         finite("beta_max", self.beta_max, above=0)
 
     def _log_snr(self, t):
-        return -np.log(np.expm1(self.beta_min * t + (self.beta_max - self.beta_min) * t**2 / 2))
+        return _log_snr_of_decay(self.beta_min * t + (self.beta_max - self.beta_min) * t**2 / 2)
 
     def _time(self, z):
         u = _decay(z)
@@ -113,7 +118,7 @@ class ScaledLinear(Schedule):
 
     def _log_snr(self, t):
         a, d = sqrt(self.beta_min), sqrt(self.beta_max) - sqrt(self.beta_min)
-        return -np.log(np.expm1(a**2 * t + a * d * t**2 + d**2 * t**3 / 3))
+        return _log_snr_of_decay(a**2 * t + a * d * t**2 + d**2 * t**3 / 3)
 
     def _time(self, z):
         a, d = sqrt(self.beta_min), sqrt(self.beta_max) - sqrt(self.beta_min)
@@ -192,7 +197,7 @@ class Natural(Schedule):
     domain = (0.0, np.inf)
 
     def _log_snr(self, t):
-        return -t - np.log(-np.expm1(-t))  # -log(e^t - 1), finite for large t
+        return _log_snr_of_decay(t)
 
     def _time(self, z):
         return _decay(z)  # t = ln(1 + 1/SNR), above Eq 32
@@ -306,8 +311,8 @@ def from_scheduler(scheduler) -> Schedule:
     Any scheduler with an ``alphas_cumprod`` table (DDPM, DDIM, PNDM, Euler, DPM-Solver++, UniPC, LCM, CogVideoX, ...;
     every prediction type; zero terminal SNR) becomes `Discrete`, whose times are its training timesteps; EDM
     schedulers become `EDM`; flow-matching ones become `RectifiedFlow`, times in [0, 1] (their timestep / 1000).
-    The choice of inference steps (Karras or exponential sigmas, spacing) does not change the training clock.
-    Raises ValueError for a scheduler of another kind, naming it and what to pass instead.
+    The choice of inference steps (Karras or exponential sigmas, spacing, a terminal shift) does not change the training
+    clock. Raises ValueError for a scheduler of another kind, naming it and what to pass instead.
     """
     config, name = getattr(scheduler, "config", None), type(scheduler).__name__
     if config is None:
@@ -318,14 +323,21 @@ def from_scheduler(scheduler) -> Schedule:
         raise refuse(
             "scheduler",
             f"{name} with use_dynamic_shifting",
-            "RectifiedFlow(shift=exp(mu)): mu depends on the image size",
+            "passed as RectifiedFlow(shift=exp(mu)), mu for its image size",
         )
+    if config.get("invert_sigmas"):
+        raise refuse("scheduler", f"{name} with invert_sigmas", "one whose time runs from clean to noisy")
     if "FlowMatch" in name and "shift" in config:
-        return RectifiedFlow(config["shift"])
+        return RectifiedFlow(getattr(scheduler, "shift", config["shift"]))  # set_shift changes the attribute alone
     if name.startswith("EDM"):
+        if config["sigma_schedule"] != "karras":
+            raise refuse("scheduler", f"{name} with sigma_schedule={config['sigma_schedule']!r}", "one with 'karras'")
         return EDM(config["sigma_min"], config["sigma_max"], config["rho"])
     if hasattr(scheduler, "alphas_cumprod"):
-        return Discrete(np.asarray(scheduler.alphas_cumprod, dtype=np.float64))
+        alphas = np.asarray(scheduler.alphas_cumprod).astype(np.float64)
+        if config.get("rescale_betas_zero_snr"):
+            alphas[-1] = 0.0  # some schedulers keep 2^-24 here, lest their sigma be infinite
+        return Discrete(alphas)
     raise refuse(
         "scheduler", name, "a scheduler with alphas_cumprod, an EDM or a flow-matching one, or pass a Schedule"
     )

@@ -34,7 +34,7 @@ def multi_resolution_threshold(
 def threshold_as_printed(x: torch.Tensor, noise: torch.Tensor, log_snr: float, bound: float = 1.0) -> torch.Tensor:
     """Algorithm 1 line by line as printed, for the page on slips: at m = 0 it overwrites all that it has added."""
     signal, _ = amplitudes(log_snr)
-    alpha, size = signal**2, x.shape[-1]
+    alpha = signal**2
     x0 = torch.zeros_like(x)
     level_x, level_noise = pyramid(x), pyramid(noise)
     for m in range(len(level_x) - 1, -1, -1):
@@ -42,9 +42,9 @@ def threshold_as_printed(x: torch.Tensor, noise: torch.Tensor, log_snr: float, b
         intensity = 2**m / (1 + (4**m - 1) * alpha) ** 0.5
         mean = (intensity * level_x[m] - 2**m * (1 - alpha_tau) ** 0.5 * level_noise[m]) / alpha_tau**0.5  # Eq 37
         if m > 0:
-            # one pixel has nothing below it to subtract
-            part = residual(mean) if mean.shape[-1] > 1 else mean
-            x0 = x0 + upsample(part, 1, size // mean.shape[-1])
+            # the coarsest level has nothing below it to subtract
+            part = residual(mean) if m < len(level_x) - 1 else mean
+            x0 = x0 + upsample(part, m)
         else:
             x0 = mean
         x0 = x0.clamp(-bound, bound)

@@ -84,11 +84,14 @@ def test_empirical_prediction_is_the_posterior_mean_over_the_data(log_snr, monke
     torch.testing.assert_close(predictor.posterior(x, log_snr).sum(1), torch.ones(6, dtype=torch.float64))
 
 
-def test_empirical_prediction_is_finite_at_any_log_snr():
-    images = torch.rand((10, 3, 8, 8), generator=generator()) * 2 - 1
-    x = torch.randn((2, 3, 8, 8), generator=generator(1))
-    for log_snr in (-80.0, -30.0, 30.0):
-        assert torch.isfinite(EmpiricalPredictor(images)(x, log_snr)).all()
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("log_snr", [-700.0, -80.0, 30.0, 100.0, 700.0])
+def test_predictions_are_finite_at_every_log_snr_that_a_sampler_accepts(dtype, log_snr, gaussian):
+    x = torch.randn((2, 3, 16, 16), generator=generator(1)).to(dtype)
+    images = torch.rand((10, 3, 16, 16), generator=generator()) * 2 - 1
+    for predictor in (EmpiricalPredictor(images), gaussian):
+        assert torch.isfinite(predictor(x, log_snr)).all()
+        assert predictor(x, log_snr).dtype == dtype
 
 
 def test_bytes_are_read_as_minus_one_to_one():
@@ -134,7 +137,23 @@ def test_sampling_a_data_set_exactly_ends_on_one_of_its_images():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: GaussianPredictor(torch.zeros(16, 16), POWER), r"mean must be of shape \(C, H, W\); got \(16, 16\)"),
+        (lambda: GaussianPredictor(torch.zeros(16, 16), POWER), r"mean must be a finite tensor of shape \(C, H, W\)"),
+        (lambda: GaussianPredictor(np.zeros((3, 16, 16)), POWER), "mean must be a finite tensor"),
+        (lambda: GaussianPredictor(torch.full((3, 16, 16), torch.nan), POWER), "mean must be a finite tensor"),
+        (
+            lambda: GaussianPredictor(torch.zeros(3, 16, 16), POWER)(torch.zeros(1, 1, 16, 16), 0.0),
+            r"x must be of shape \(B, 3, 16, 16\); got \(1, 1, 16, 16\)",
+        ),
+        (
+            lambda: EmpiricalPredictor(torch.zeros(2, 3, 8, 8, dtype=torch.int64)),
+            "images must be finite floats, or uint8",
+        ),
+        (
+            lambda: EmpiricalPredictor(torch.zeros(2, 3, 8, 8)).given([]),
+            "subset must be indices from 0 to 1",
+        ),
+        (lambda: EmpiricalPredictor(torch.zeros(2, 3, 8, 8)).given([2]), "subset must be indices from 0 to 1"),
+        (lambda: EmpiricalPredictor(torch.zeros(2, 3, 8, 8)).given([True]), "subset must be indices from 0 to 1"),
         (lambda: GaussianPredictor(torch.zeros(3, 16, 16), POWER[:3]), "band_power must be 5 powers >= 0"),
         (lambda: GaussianPredictor(torch.zeros(3, 16, 16), -POWER), "band_power must be 5 powers >= 0"),
         (lambda: GaussianPredictor(torch.zeros(3, 16, 16), POWER * np.nan), "band_power must be free of NaN"),

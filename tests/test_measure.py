@@ -84,6 +84,7 @@ def test_band_power_is_energy_over_the_number_of_coefficients():
     ("call", "words"),
     [
         (lambda: Mean().result(), "count must be at least 2 samples"),
+        (lambda: Mean().update(torch.zeros(0, 3)), "samples must be at least one; got an empty batch"),
         (lambda: radial_psd(torch.zeros(2, 3, 8, 16)), "x must be a batch of square images"),
         (lambda: BandPower().update(torch.zeros(3, 8, 8)), "x must be a batch of images"),
     ],

@@ -24,10 +24,9 @@ FIGURES = {
         {"x": [image, image], "Dx": [image, image]}, {"x": ["1", "2"], "Dx": ["3", "4"]}, ((0, 0), (1, 1))
     ),
     "adjusted_times": lambda: plotting.adjusted_times(x, shares, shares, 8),
-    "chromatogram": lambda: plotting.chromatogram(x, {"a": shares, "b": shares}, 8, "time", shares[:, 0]),
+    "chromatogram": lambda: plotting.chromatogram(x, {"a": shares, "b": shares}, 8, shares[:, 0]),
     "theorem": lambda: plotting.theorem(dict.fromkeys("abc", (x, x)), dict.fromkeys("abc", shares), 8),
     "thresholds": lambda: plotting.thresholds({"a": image, "b": image}, dict.fromkeys("abc", x)),
-    "band_powers": lambda: plotting.band_powers({"a": (x[1:5], x[1:5] / 10)}, 8),
 }
 
 
@@ -44,6 +43,32 @@ def test_time_runs_from_noise_on_the_left_to_the_image_on_the_right():
     for name in ("adjusted_times", "chromatogram"):
         left, right = FIGURES[name]().axes[0].get_xlim()
         assert left > right
+
+
+def texts(ax):
+    return [text.get_text() for text in ax.texts]
+
+
+def test_every_curve_and_every_strip_of_the_chromatogram_is_named_finest_on_top():
+    curves, _, strips, _ = FIGURES["chromatogram"]().axes
+    assert texts(curves) == ["8×8", "4×4", "2×2", "1×1"]
+    assert [label.get_text() for label in strips.get_yticklabels()] == texts(curves)
+    bottom, top = strips.get_ylim()
+    assert bottom > top  # level 0 is the upper strip
+
+
+def test_labels_at_one_place_are_stacked_not_drawn_over_one_another():
+    heights = [text.get_position()[1] for text in FIGURES["chromatogram"]().axes[0].texts]
+    assert np.diff(sorted(heights)).min() > 0.05  # of the axes: a line of text
+
+
+def test_the_averaged_picture_is_framed_in_yellow_and_its_match_in_green_as_in_the_paper():
+    axes = np.array(FIGURES["matched_clocks"]().axes).reshape(2, 2)
+    red, green, blue, _ = axes[0, 0].spines["left"].get_edgecolor()
+    assert min(red, green) > 2 * blue
+    red, green, blue, _ = axes[1, 1].spines["left"].get_edgecolor()
+    assert green > 2 * red
+    assert not axes[0, 1].spines["left"].get_visible()
 
 
 def test_pixels_outside_the_range_are_clipped():

@@ -94,7 +94,7 @@ def test_white_noise_has_three_quarters_of_a_quarter_to_the_m_in_each_band():
 
 def test_a_size_that_stops_halving_keeps_its_coarsest_rest():
     x = torch.randn(1, 1, 12, 24, dtype=torch.float64)
-    assert depth(x) == 2
+    assert depth(x.shape) == 2
     assert [tuple(part.shape[-2:]) for part in bands(x)] == [(12, 24)] * 3
     assert band_sizes((1, 12, 24)).tolist() == [216, 54, 18]
     torch.testing.assert_close(band_energy(x).sum(), (x**2).sum())
@@ -103,11 +103,13 @@ def test_a_size_that_stops_halving_keeps_its_coarsest_rest():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: downsample(torch.zeros(1, 3, 7, 8)), "x must be of a size that 2\\^1 = 2 divides; got '7 x 8 pixels'"),
+        (lambda: downsample(torch.zeros(1, 3, 7, 8)), "x must be of a size that 2\\^1 = 2 divides; got 7 x 8 pixels"),
         (lambda: downsample(torch.zeros(1, 3, 8, 8), 4), "x must be of a size that 2\\^4 = 16 divides"),
-        (lambda: downsample(np.zeros(8)), r"x must be an array or tensor of shape \(..., H, W\); got 'shape \(8,\)'"),
+        (lambda: downsample(np.zeros(8)), r"x must be an array or tensor of shape \(..., H, W\); got shape \(8,\)"),
         (lambda: downsample(np.zeros((8, 8)), -1), "times must be a whole number >= 0; got -1"),
         (lambda: upsample(np.zeros((8, 8)), 1, 1), "kernel must be a whole number >= 2; got 1"),
+        (lambda: downsample(np.zeros((8, 8), np.uint8)), "x must be floating-point: .*; got dtype uint8"),
+        (lambda: band_energy(torch.zeros(1, 3, 8, 8, dtype=torch.uint8)), "x must be floating-point"),
         (lambda: band_energy(torch.zeros(3, 8, 8)), "x must be a batch of images"),
     ],
 )

@@ -156,9 +156,13 @@ def test_downsampling_is_k_diffusions_clock_at_half_the_sigma(level):
     np.testing.assert_allclose(adjusted_time(from_scheduler(scheduler), np.arange(1000), level), expected, atol=1e-8)
 
 
-def test_zero_terminal_snr_is_read_and_inverted():
-    scheduler = DDIMScheduler(rescale_betas_zero_snr=True, beta_schedule="scaled_linear")
-    schedule = from_scheduler(scheduler)
+@pytest.mark.parametrize("betas", ["linear", "scaled_linear", "squaredcos_cap_v2"])
+@pytest.mark.parametrize(
+    "kind",
+    [DDIMScheduler, EulerDiscreteScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler, LCMScheduler],
+)
+def test_zero_terminal_snr_is_read_and_inverted(kind, betas):
+    schedule = from_scheduler(kind(rescale_betas_zero_snr=True, beta_schedule=betas))
     assert schedule.log_snr(999) == -np.inf
     assert schedule.time(-np.inf) == 999
     assert schedule.time(schedule.log_snr(998.5)) == pytest.approx(998.5, abs=1e-9)
@@ -187,6 +191,9 @@ def test_cogvideox_snr_shift_scale_is_eq_16_backwards(level):
 def test_edm_and_flow_matching_schedulers_become_their_schedules():
     assert from_scheduler(EDMEulerScheduler(sigma_min=0.01, sigma_max=50.0, rho=5.0)) == EDM(0.01, 50.0, 5.0)
     assert from_scheduler(FlowMatchEulerDiscreteScheduler(shift=3.0)) == RectifiedFlow(3.0)
+    moved = FlowMatchEulerDiscreteScheduler(shift=1.0)
+    moved.set_shift(5.0)
+    assert from_scheduler(moved) == RectifiedFlow(5.0)
     assert from_scheduler(DPMSolverMultistepScheduler(use_flow_sigmas=True, flow_shift=5.0)) == RectifiedFlow(5.0)
 
 
@@ -204,6 +211,11 @@ def test_schedules_that_end_in_pure_noise_end_there_exactly(schedule):
     assert schedule.time([np.inf, -np.inf]) == pytest.approx([0.0, 1.0], abs=1e-12)
 
 
+def test_steep_schedules_reach_their_end_without_overflow():
+    assert Linear(0.1, 2000.0).log_snr(1.0) == pytest.approx(-(0.1 + 1999.9 / 2))
+    assert ScaledLinear(1.0, 4000.0).log_snr(1.0) < -1000
+
+
 def test_a_log_snr_beyond_the_schedule_reads_its_nearest_end():
     schedule = Discrete([0.9, 0.5, 0.1])
     assert schedule.time(100.0) == 0
@@ -213,7 +225,7 @@ def test_a_log_snr_beyond_the_schedule_reads_its_nearest_end():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Discrete([0.9, 0.5, 0.6]), "alphas_cumprod must be strictly decreasing; got '0.5, 0.6 at steps 1, 2'"),
+        (lambda: Discrete([0.9, 0.5, 0.6]), "alphas_cumprod must be strictly decreasing; got 0.5, 0.6 at steps 1, 2"),
         (lambda: Discrete([0.9, np.nan, 0.1]), "alphas_cumprod must be free of NaN"),
         (lambda: Discrete([0.9]), "alphas_cumprod must be a table of at least 2 steps"),
         (lambda: Discrete([[0.9, 0.1]]), "alphas_cumprod must be a table"),
@@ -231,7 +243,15 @@ def test_a_log_snr_beyond_the_schedule_reads_its_nearest_end():
         (lambda: from_scheduler(object()), "scheduler must be a diffusers scheduler"),
         (
             lambda: from_scheduler(FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True)),
-            r"scheduler must be RectifiedFlow\(shift=exp\(mu\)\)",
+            r"scheduler must be passed as RectifiedFlow\(shift=exp\(mu\)\)",
+        ),
+        (
+            lambda: from_scheduler(FlowMatchEulerDiscreteScheduler(invert_sigmas=True)),
+            "scheduler must be one whose time runs from clean to noisy; got FlowMatchEulerDiscreteScheduler with",
+        ),
+        (
+            lambda: from_scheduler(EDMEulerScheduler(sigma_schedule="exponential")),
+            "scheduler must be one with 'karras'; got EDMEulerScheduler with sigma_schedule='exponential'",
         ),
     ],
 )

@@ -37,6 +37,13 @@ def test_as_printed_it_is_the_ordinary_clamp(seed, log_snr):
     )
 
 
+@pytest.mark.parametrize("shape", [(1, 3, 12, 12), (1, 3, 8, 16), (1, 1, 1, 1)])
+def test_both_take_any_size(shape):
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.testing.assert_close(threshold_as_printed(x, 0 * x, 0.0), denoised(x, 0 * x, 0.0).clamp(-1, 1))
+    assert multi_resolution_threshold(x, 0 * x, 0.0).abs().max() <= 1
+
+
 @given(seeds, log_snrs)
 def test_the_result_is_within_bounds_and_an_image_within_bounds_is_unchanged(seed, log_snr):
     x, noise = state(seed)

@@ -19,6 +19,7 @@ import traitlets
 
 from chroma._check import refuse, whole
 from chroma.palette import LEVELS
+from chroma.pyramid import depth
 from chroma.schedules import EDM, Cosine, Linear, Natural, RectifiedFlow, ScaledLinear, Sigmoid
 
 SIZES = (32, 64, 128, 256)
@@ -77,8 +78,8 @@ def _kind(kind: type) -> dict:
 
 
 def levels_of(size: int, kernel: int) -> int:
-    """How many levels an image of side `size` has: the divisions by `kernel` that leave whole pixels, plus one."""
-    return 1 + levels_of(size // kernel, kernel) if size % kernel == 0 else 1
+    """How many levels an image of side `size` has."""
+    return 1 + depth((size, size), kernel)
 
 
 class ScheduleView(anywidget.AnyWidget):
