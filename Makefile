@@ -5,7 +5,8 @@
 SHELL := /bin/bash -euo pipefail
 PYTHON ?= python3
 BIN := .venv/bin
-EXTRAS := torch,book,data,dev
+EXTRAS := torch,book,dev
+TORCH := 2.13.0
 
 .DELETE_ON_ERROR:
 .PHONY: help book test lint lock clean
@@ -27,7 +28,7 @@ lint: .venv/stamp ## check style and formatting
 lock: ## renew requirements.lock from pyproject.toml (all extras; PyTorch's build and its CUDA packages stay open)
 	rm -rf .venv-lock
 	$(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/python -m pip install --quiet --editable '.[$(EXTRAS)]'
+	.venv-lock/bin/python -m pip install --quiet --editable '.[$(EXTRAS)]' torch==$(TORCH)
 	{ echo '# Every version with which the book is built. Made by: make lock'; \
 	  .venv-lock/bin/python -m pip freeze --all --exclude pip --exclude-editable \
 	  | sed -E 's/^(torch==[0-9.]+)\+.*/\1/' | grep -vE '^(nvidia-|cuda-|triton)'; } > requirements.lock

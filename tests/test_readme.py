@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from chroma import Cosine, adjusted_time
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -23,6 +25,12 @@ def test_the_code_runs_and_gives_the_number_it_states():
     exec(code, scope)
     stated = float(re.search(r"16x16 picture inside: ([\d.]+)", code)[1])
     assert round(float(scope["adjusted_time"](scope["Cosine"](), 0.8, level=2)), 3) == stated
+
+
+def test_the_clocks_told_of_the_figure_are_those_of_its_levels():
+    told = re.search(r"the clock below each falls from ([\d.]+) to ([\d.]+)", README)
+    first, last = adjusted_time(Cosine(), float(told[1]), [0, 4])
+    assert [f"{first:.2f}", f"{last:.2f}"] == [told[1], told[2]]
 
 
 def test_every_path_in_the_table_exists():

@@ -2,7 +2,7 @@
 
     python -m chroma.bundled.build OUT
 
-Needs the network, Debian 12 with npm, and ``pip install resolution-chromatography[data]``. OUT receives exactly the
+Needs the network, Debian 12 with npm, and ``pip install resolution-chromatography[dev]``. OUT receives exactly the
 files that `chroma.data` reads and checks, and the texts beside them; the fetched packages are thrown away.
 """
 
