@@ -12,6 +12,8 @@ from typing import Protocol
 import torch
 
 from chroma._check import finite, refuse
+from chroma.chromatography import intensity, shift
+from chroma.pyramid import downsample, residual, upsample
 
 
 class NoisePredictor(Protocol):
@@ -42,5 +44,36 @@ def composed(uncond: NoisePredictor, conds: Sequence[NoisePredictor], weights: S
         noise = uncond(x, log_snr)
         guidance = [w * (cond(x, log_snr) - noise) for cond, w in zip(conds, now, strict=True) if w != 0]
         return sum(guidance, noise)
+
+    return predict
+
+
+def residual_part(predictor: NoisePredictor) -> NoisePredictor:
+    """(I - UD) eps: what one downsampling would lose of a prediction, the part that Eqs 21 and 23 train for."""
+    return lambda x, log_snr: residual(predictor(x, log_snr))
+
+
+def cascade(
+    predictors: Sequence[NoisePredictor], adjust_time: bool = True, adjust_intensity: bool = True
+) -> NoisePredictor:
+    """One noise predictor from one a resolution: sum_m 2^-m U^m eps_m(lambda_m D^m x, tau_m) (Eq 24; Eq 22 for two).
+
+    predictors: finest first; all but the last predict residuals (`residual_part`), the last one all of its noise. Each
+    is asked on its own clock, m log 4 later in log-SNR, whatever schedule it was trained with. The two switches are
+    the ablations of Fig 6: without the first, tau_m = t; without the second, lambda_m = 1.
+
+    Exact where the bands of the data are independent, as for Gaussian data: then eps_m needs to see nothing finer
+    than D^m x. Raises ValueError for an empty list, or if the image cannot be halved often enough.
+    """
+    if not predictors:
+        raise refuse("predictors", predictors, "at least one")
+
+    def predict(x: torch.Tensor, log_snr: float) -> torch.Tensor:
+        noise = torch.zeros_like(x)
+        for m, predictor in enumerate(predictors):
+            scale = float(intensity(log_snr, m)) if adjust_intensity else 1.0
+            clock = float(shift(log_snr, m)) if adjust_time else log_snr
+            noise = noise + upsample(predictor(scale * downsample(x, m), clock), m) / 2**m
+        return noise
 
     return predict
