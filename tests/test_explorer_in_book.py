@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 import chroma
 from chroma.explorer import LABELS
@@ -28,14 +29,6 @@ class Explorer:
     def state(self) -> dict:
         self.settle()
         return json.loads(self.view.get_attribute("data-state"))
-
-    def wait_until(self, holds):
-        """Wait, at most five seconds on a busy machine, for a state of which `holds(state)` is true."""
-        for _ in range(50):
-            if holds(self.state()):
-                return
-            self.page.wait_for_timeout(100)
-        raise AssertionError(f"the page stayed at {self.state()}")
 
     def curves(self) -> dict:
         self.settle()
@@ -186,12 +179,17 @@ def test_each_parameter_of_each_schedule_has_a_slider_that_moves_it(explorer):
         explorer.choose("schedule", label)
         names = list(explorer.state()["parameters"])
         sliders = explorer.page.locator(".chroma-parameters .noUi-handle")
-        assert sliders.count() == len(names)
+        expect(sliders).to_have_count(len(names))  # the sliders of another schedule are put up in their own time
         for i, name in enumerate(names):
             before = explorer.state()["parameters"]
-            sliders.nth(i).press("ArrowRight")
-            explorer.wait_until(lambda state, at=name, was=before[name]: state["parameters"][at] > was)
-            after = check(explorer.state())["parameters"]
+            after = before
+            for _ in range(20):  # until the slider that stands there is the new schedule's
+                sliders.nth(i).press("ArrowRight")
+                after = check(explorer.state())["parameters"]
+                if after[name] > before[name]:
+                    break
+                explorer.page.wait_for_timeout(100)
+            assert after[name] > before[name]
             assert {key: after[key] for key in after if key != name} == pytest.approx(
                 {key: before[key] for key in before if key != name}
             )
