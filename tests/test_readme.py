@@ -28,7 +28,7 @@ def test_the_code_runs_and_gives_the_number_it_states():
 
 
 def test_the_clocks_told_of_the_figure_are_those_of_its_levels():
-    told = re.search(r"the clock below each falls from ([\d.]+) to ([\d.]+)", README)
+    told = re.search(r"the clock below each falls from (\d\.\d+) to (\d\.\d+)", README)
     first, last = adjusted_time(Cosine(), float(told[1]), [0, 4])
     assert [f"{first:.2f}", f"{last:.2f}"] == [told[1], told[2]]
 
