@@ -14,12 +14,33 @@ import torch
 from chroma._check import finite, refuse
 from chroma.chromatography import intensity, shift
 from chroma.pyramid import downsample, residual, upsample
+from chroma.schedules import Schedule
 
 
 class NoisePredictor(Protocol):
     """Any callable (x: (B, C, H, W), log_snr: float) -> predicted noise, of the shape of x."""
 
     def __call__(self, x: torch.Tensor, log_snr: float) -> torch.Tensor: ...
+
+
+class UNetPredictor:
+    """A diffusers UNet as a noise predictor for one prompt: log-SNR becomes its training time.
+
+    unet: a noise-predicting UNet2DConditionModel; a second half of output channels (a learned variance) is dropped.
+    schedule: the one it was trained with (`chroma.from_scheduler(pipe.scheduler)`). prompt: (1, tokens, width), from
+    ``pipe.encode_prompt``.
+    """
+
+    def __init__(self, unet, schedule: Schedule, prompt: torch.Tensor):
+        if prompt.ndim != 3 or len(prompt) != 1:
+            raise refuse("prompt", tuple(prompt.shape), "embeddings of one prompt, shape (1, tokens, width)")
+        self.unet, self.schedule, self.prompt = unet, schedule, prompt
+
+    @torch.no_grad()
+    def __call__(self, x: torch.Tensor, log_snr: float) -> torch.Tensor:
+        time = float(self.schedule.time(log_snr))
+        noise = self.unet(x, time, encoder_hidden_states=self.prompt.expand(len(x), -1, -1)).sample
+        return noise[:, : x.shape[1]]
 
 
 Weight = float | Callable[[float], float]  # a number, or a function of log-SNR
