@@ -75,8 +75,8 @@ def chromatography(log_snr, levels: int, log_power=None, kernel: int = 2):
     # Beyond +-LIMIT the softmax has reached its limits 4^m and 4^-m to the last digit; so have infinite z.
     limit = 800.0 + np.abs(offsets).max()
     distance = np.abs(np.clip(z, -limit, limit) + offsets.reshape(-1, *[1] * z.ndim))
-    score = -distance - 2 * np.log(1 + np.exp(-distance))  # log s(z_m) + log s(-z_m)
-    score -= score.max(axis=0)
-    share = np.exp(score, out=score)
+    # s'(z_m) = e^-d / (1 + e^-d)^2 with d = |z_m|, over the largest e^-d: the softmax without its logarithms
+    share = np.exp(distance.min(axis=0) - distance)
+    share /= np.square(1 + np.exp(-distance))
     share /= share.sum(axis=0)
     return share
