@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from pathlib import Path
+
 import numpy as np
 
 
@@ -31,3 +35,19 @@ def finite(name: str, value, *, above: float = -np.inf) -> float:
     if not np.isfinite(number) or number <= above:
         raise refuse(name, value, "a finite number" if above == -np.inf else f"a finite number > {above:g}")
     return number
+
+
+def recorded(folder: Path, file: str, remedy: str) -> bytes:
+    """The contents of a bundled file, refused by name if missing or not what `folder`/CHECKSUMS.json has on record."""
+    path, checksums = folder / file, folder / "CHECKSUMS.json"
+    for needed in (checksums, path):
+        if not needed.is_file():
+            raise FileNotFoundError(f"the bundled file {needed} is missing: {remedy}")
+    expected = json.loads(checksums.read_text(encoding="utf-8"))[file]["sha256"]
+    content = path.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected:
+        raise ValueError(
+            f"the bundled file {path} is corrupt: its sha256 must be {expected[:12]}..., got {found[:12]}...; {remedy}"
+        )
+    return content

@@ -13,16 +13,14 @@ from __future__ import annotations
 
 import difflib
 import functools
-import hashlib
 import io
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from chroma._check import refuse, whole
+from chroma._check import recorded, refuse, whole
 from chroma.pyramid import downsample
 
 FOLDER = Path(__file__).parent / "bundled"
@@ -184,18 +182,7 @@ def _decode(store: dict[str, np.ndarray], i: int) -> np.ndarray:
 @functools.cache
 def _open(folder: Path, file: str) -> dict[str, np.ndarray]:
     """The arrays of a bundled file, once it has been found to be what was bundled."""
-    path, checksums = folder / file, folder / "CHECKSUMS.json"
-    for needed in (checksums, path):
-        if not needed.is_file():
-            raise FileNotFoundError(f"the bundled file {needed} is missing: reinstall the package, or run {REBUILD}")
-    expected = json.loads(checksums.read_text())[file]["sha256"]
-    content = path.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if found != expected:
-        raise ValueError(
-            f"the bundled file {path} is corrupt: its sha256 must be {expected[:12]}..., got {found[:12]}...; "
-            f"reinstall the package, or run {REBUILD}"
-        )
+    content = recorded(folder, file, f"reinstall the package, or run {REBUILD}")
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         return dict(arrays)
 
