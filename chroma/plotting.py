@@ -247,6 +247,33 @@ def thresholds(pictures: dict[str, np.ndarray], profiles: dict[str, np.ndarray],
     return figure
 
 
+@_figure
+def cascade_parts(rows: dict[str, Sequence], columns: Sequence[str], edges: dict[int, str]):
+    """Fig 5: what each predictor of a cascade is shown and what it adds, a row a time; edges: column -> frame colour."""
+    figure, axes = plt.subplots(
+        len(rows), len(columns), figsize=(1.4 * len(columns), 1.5 * len(rows) + 0.45), squeeze=False
+    )
+    for i, (label, images) in enumerate(rows.items()):
+        for j, (ax, image) in enumerate(zip(axes[i], images, strict=True)):
+            _picture(ax, image, columns[j] if i == 0 else "", edge=edges.get(j))
+        axes[i, 0].set_ylabel(label, fontsize=9)
+    return figure
+
+
+@_figure
+def ablations(blocks: dict[str, dict[str, Sequence]]):
+    """Fig 6: the same seeds under each ablation, a row a block. blocks: title -> label -> images, (3, H, W) each."""
+    count = len(next(iter(blocks.values())))
+    figure, axes = plt.subplots(len(blocks), count, figsize=(1.75 * count, 1.95 * len(blocks) + 0.2), squeeze=False)
+    for i, (title, cells) in enumerate(blocks.items()):
+        for ax, (label, images) in zip(axes[i], cells.items(), strict=True):
+            side = round(len(images) ** 0.5)
+            rows = [np.concatenate(images[k : k + side], 2) for k in range(0, side * side, side)]
+            _picture(ax, np.concatenate(rows, 1), label)
+        axes[i, 0].set_ylabel(title, fontsize=9)
+    return figure
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence]):
     """A Markdown table for a notebook: numbers to four significant digits, anything else as it is."""
     from IPython.display import Markdown

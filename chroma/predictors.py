@@ -14,7 +14,8 @@ import torch
 from chroma._check import finite, refuse
 from chroma.chromatography import intensity, shift
 from chroma.pyramid import downsample, residual, upsample
-from chroma.schedules import Schedule
+from chroma.sampling import amplitudes
+from chroma.schedules import Schedule, from_scheduler
 
 
 class NoisePredictor(Protocol):
@@ -26,21 +27,41 @@ class NoisePredictor(Protocol):
 class UNetPredictor:
     """A diffusers UNet as a noise predictor for one prompt: log-SNR becomes its training time.
 
-    unet: a noise-predicting UNet2DConditionModel; a second half of output channels (a learned variance) is dropped.
-    schedule: the one it was trained with (`chroma.from_scheduler(pipe.scheduler)`). prompt: (1, tokens, width), from
-    ``pipe.encode_prompt``.
+    unet: a UNet2DConditionModel, or a UNet2DModel without prompt; a second half of output channels (a learned variance)
+    is dropped. schedule: the one it was trained with (`chroma.from_scheduler(pipe.scheduler)`). prompt: (1, tokens,
+    width), from ``pipe.encode_prompt``, or one for each image, (B, tokens, width). prediction: what the UNet
+    predicts, "epsilon" or "v_prediction" (``pipe.scheduler.config.prediction_type``).
     """
 
-    def __init__(self, unet, schedule: Schedule, prompt: torch.Tensor):
-        if prompt.ndim != 3 or len(prompt) != 1:
-            raise refuse("prompt", tuple(prompt.shape), "embeddings of one prompt, shape (1, tokens, width)")
-        self.unet, self.schedule, self.prompt = unet, schedule, prompt
+    def __init__(self, unet, schedule: Schedule, prompt: torch.Tensor | None = None, prediction: str = "epsilon"):
+        if prompt is not None and prompt.ndim != 3:
+            raise refuse("prompt", tuple(prompt.shape), "embeddings of shape (1 or B, tokens, width)")
+        if prediction not in ("epsilon", "v_prediction"):
+            raise refuse("prediction", prediction, "'epsilon' or 'v_prediction'")
+        self.unet, self.schedule, self.prompt, self.prediction = unet, schedule, prompt, prediction
 
     @torch.no_grad()
     def __call__(self, x: torch.Tensor, log_snr: float) -> torch.Tensor:
         time = float(self.schedule.time(log_snr))
-        noise = self.unet(x, time, encoder_hidden_states=self.prompt.expand(len(x), -1, -1)).sample
-        return noise[:, : x.shape[1]]
+        prompt = {}
+        if self.prompt is not None:
+            if len(self.prompt) not in (1, len(x)):
+                raise refuse("x", tuple(x.shape), f"a batch of {len(self.prompt)}, an image for each prompt")
+            prompt = {"encoder_hidden_states": self.prompt.expand(len(x), -1, -1)}
+        predicted = self.unet(x, time, **prompt).sample[:, : x.shape[1]]
+        if self.prediction == "epsilon":
+            return predicted
+        signal, sigma = amplitudes(log_snr)
+        return signal * predicted + sigma * x  # v = sqrt(alpha) eps - sqrt(1 - alpha) x0 (Salimans and Ho 2022)
+
+
+def from_pipeline(pipe, prompt: str | Sequence[str] = "") -> UNetPredictor:
+    """The noise predictor of a ``diffusers.IFPipeline`` for a prompt, or one prompt an image; "" is unconditional."""
+    embeddings, _ = pipe.encode_prompt(
+        prompt if isinstance(prompt, str) else list(prompt), do_classifier_free_guidance=False
+    )
+    scheduler = pipe.scheduler
+    return UNetPredictor(pipe.unet, from_scheduler(scheduler), embeddings, scheduler.config.prediction_type)
 
 
 Weight = float | Callable[[float], float]  # a number, or a function of log-SNR
@@ -96,5 +117,26 @@ def cascade(
             clock = float(shift(log_snr, m)) if adjust_time else log_snr
             noise = noise + upsample(predictor(scale * downsample(x, m), clock), m) / 2**m
         return noise
+
+    return predict
+
+
+def upsample_guided(predictor: NoisePredictor, weight: Weight = 1.0, kernel: int = 2) -> NoisePredictor:
+    """One predictor at two sizes, without training: Upsample Guidance (Hwang, Park, Jo 2024, arXiv:2404.01709).
+
+    eps + w U[eps(lambda D x, tau) / n - D eps]: what the predictor says of the n x n averages, on their own clock,
+    takes the place of the coarse part of what it says of an image n times larger than those it was trained on. `kernel`
+    is n; `weight` is w, a number or a function of log-SNR. w = 1 is Eq 22 with eps_res = (I - UD) eps; where w is 0,
+    the coarse prediction is not evaluated.
+    """
+
+    def predict(x: torch.Tensor, log_snr: float) -> torch.Tensor:
+        noise = predictor(x, log_snr)
+        now = weight(log_snr) if callable(weight) else weight
+        if now == 0:
+            return noise
+        scale = float(intensity(log_snr, 1, kernel))  # 1 / sqrt(alpha + (1 - alpha) / n^2)
+        coarse = predictor(scale * downsample(x, 1, kernel), float(shift(log_snr, 1, kernel)))
+        return noise + now * upsample(coarse / kernel - downsample(noise, 1, kernel), 1, kernel)
 
     return predict

@@ -14,12 +14,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import exp, log1p, sqrt
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from chroma._check import not_nan, refuse
-from chroma.predictors import NoisePredictor
+
+if TYPE_CHECKING:  # predictors are built on the forward process that is here
+    from chroma.predictors import NoisePredictor
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 
 from chroma._check import finite, refuse
+from chroma.predictors import NoisePredictor
 from chroma.pyramid import pyramid, residual, upsample
 from chroma.sampling import amplitudes, denoised
 
@@ -29,6 +30,20 @@ def multi_resolution_threshold(
     for level in reversed(finer):
         x0 = (upsample(x0) + residual(level)).clamp(-bound, bound)
     return x0
+
+
+def thresholded(predictor: NoisePredictor, bound: float = 1.0) -> NoisePredictor:
+    """`predictor` with its x0 clamped level by level (Algorithm 1 as meant) and its noise recomputed from that (Eq 7).
+
+    Both must change: a sampler that clamps x0 and goes on with the raw noise takes a step towards neither.
+    """
+
+    def predict(x: torch.Tensor, log_snr: float) -> torch.Tensor:
+        x0 = multi_resolution_threshold(x, predictor(x, log_snr), log_snr, bound)
+        signal, sigma = amplitudes(log_snr)
+        return (x - signal * x0) / sigma
+
+    return predict
 
 
 def threshold_as_printed(x: torch.Tensor, noise: torch.Tensor, log_snr: float, bound: float = 1.0) -> torch.Tensor:

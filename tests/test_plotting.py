@@ -26,6 +26,8 @@ FIGURES = {
     "adjusted_times": lambda: plotting.adjusted_times(x, shares, shares, 8),
     "chromatogram": lambda: plotting.chromatogram(x, {"a": shares, "b": shares}, 8, shares[:, 0]),
     "theorem": lambda: plotting.theorem(dict.fromkeys("abc", (x, x)), dict.fromkeys("abc", shares), 8),
+    "cascade_parts": lambda: plotting.cascade_parts({"t": [image, image]}, ["a", "b"], {1: "#ff0000"}),
+    "ablations": lambda: plotting.ablations({"clamped": {"both": [image] * 4, "neither": [image] * 4}}),
     "thresholds": lambda: plotting.thresholds({"a": image, "b": image}, dict.fromkeys("abc", x)),
 }
 
