@@ -6,6 +6,7 @@ knows 128 contents in four styles by heart (its card says how it was trained and
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 
@@ -17,37 +18,41 @@ FOLDER = Path(__file__).parent / "weights"
 BUNDLED = ("emoji-32",)
 
 
-def load(name_or_folder: str | Path, device: str = "cpu", dtype: torch.dtype = torch.float32):
+def load(
+    name_or_folder: str | Path, device: str = "cpu", dtype: torch.dtype = torch.float32, offload: str | None = None
+):
     """A diffusers pipeline on `device`: a bundled model's name, a saved pipeline's folder, or a hub's "owner/name".
 
+    A GPU too small for the pipeline holds only the component at work with `offload` "model", only the layer at work
+    with "sequential" (diffusers' ``enable_model_cpu_offload`` and ``enable_sequential_cpu_offload``).
     Measurements are best made in float32: guidance is a difference of near-equal predictions, and the rounding of half
-    precision looks like white noise. Raises ValueError for a name that is none of the three or for bundled weights
-    that are not those on record; FileNotFoundError, naming the file, if one is missing; OSError, in one sentence that
-    says what to do, if the hub cannot be reached.
+    precision looks like white noise. Raises ValueError for a name that is none of the three, for bundled weights that
+    are not those on record, for a pipeline that does not load (naming the file or the component at fault) and for an
+    `offload` there is not; FileNotFoundError, naming the file, if a bundled one is missing; OSError, in one sentence
+    that says what to do, if the hub cannot be reached.
     """
-    from diffusers import DiffusionPipeline, IFPipeline
-
+    if offload not in (None, "model", "sequential"):
+        raise refuse("offload", offload, "None, 'model' or 'sequential'")
+    if offload and torch.device(device).type == "cpu":
+        raise refuse("offload", offload, "None on the CPU, where the weights are already")
     if name_or_folder in BUNDLED:
-        # no safety checker nor watermark was ever part of it
-        absent = dict.fromkeys(("safety_checker", "feature_extractor", "watermarker"))
-        pipe = IFPipeline.from_pretrained(
-            _verified(name_or_folder), dtype=dtype, requires_safety_checker=False, **absent
-        )
-        return pipe.to(device)
-    if (Path(name_or_folder) / "model_index.json").is_file():
-        return DiffusionPipeline.from_pretrained(name_or_folder, dtype=dtype).to(device)
-    if str(name_or_folder).count("/") != 1 or Path(name_or_folder).exists():
+        pipe = _bundled(name_or_folder, dtype)
+    elif (Path(name_or_folder) / "model_index.json").is_file():
+        pipe = _saved(Path(name_or_folder), dtype)
+    elif str(name_or_folder).count("/") == 1 and not Path(name_or_folder).exists():
+        pipe = _saved(_downloaded(str(name_or_folder)), dtype)
+    else:
         known = ", ".join(map(repr, BUNDLED))
         raise refuse(
             "name_or_folder", name_or_folder, f"{known}, a folder with model_index.json, or a hub's owner/name"
         )
-    try:
-        return DiffusionPipeline.from_pretrained(name_or_folder, dtype=dtype).to(device)
-    except OSError as error:
-        raise OSError(
-            f"{name_or_folder} is not on this machine and could not be downloaded: connect to the network (and log in, "
-            "if the model asks for it), or pass a folder that holds the saved pipeline"
-        ) from error
+    if offload == "model":
+        pipe.enable_model_cpu_offload(device=device)
+    elif offload == "sequential":
+        pipe.enable_sequential_cpu_offload(device=device)
+    else:
+        pipe.to(device)
+    return pipe
 
 
 def card(name: str) -> dict:
@@ -64,3 +69,75 @@ def _verified(name: str) -> Path:
         if file.startswith(f"{name}/"):
             recorded(FOLDER, file, "reinstall the package")
     return FOLDER / name
+
+
+def _bundled(name: str, dtype: torch.dtype):
+    from diffusers import IFPipeline
+
+    # no safety checker nor watermark was ever part of it
+    absent = dict.fromkeys(("safety_checker", "feature_extractor", "watermarker"))
+    return IFPipeline.from_pretrained(_verified(name), dtype=dtype, requires_safety_checker=False, **absent)
+
+
+def _downloaded(name: str) -> Path:
+    """The folder in the hub's cache that holds the pipeline `name`, downloaded if it is not there yet."""
+    from diffusers import DiffusionPipeline
+
+    try:
+        return Path(DiffusionPipeline.download(name))
+    except Exception as error:  # the hub's client has kinds of its own for a connection that breaks off
+        raise OSError(
+            f"{name} is not on this machine and could not be downloaded: connect to the network (and log in, "
+            "if the model asks for it), or pass a folder that holds the saved pipeline"
+        ) from error
+
+
+def _saved(folder: Path, dtype: torch.dtype):
+    """The pipeline in `folder`, refused with the file or the component at fault if it does not load whole."""
+    from diffusers import DiffusionPipeline
+    from safetensors import SafetensorError
+
+    try:
+        pipe = DiffusionPipeline.from_pretrained(folder, dtype=dtype)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise _broken(folder, _fault(folder) or str(error)) from error
+    for component, module in pipe.components.items():
+        if isinstance(module, torch.nn.Module):
+            for name, weight in module.named_parameters():
+                if weight.is_meta:  # diffusers leaves what it did not find without values
+                    raise _broken(folder, f"its {component} lacks the weights {name}")
+    return pipe
+
+
+def _broken(folder: Path, fault: str) -> ValueError:
+    return ValueError(f"the pipeline in {folder} does not load: {fault}")
+
+
+def _fault(folder: Path) -> str | None:
+    """What is wrong with a pipeline that did not load: the first file or component that does not load by itself."""
+    from diffusers import pipelines
+    from safetensors import SafetensorError, safe_open
+
+    for file in sorted(folder.rglob("*.safetensors")):
+        try:
+            with safe_open(file, "pt"):
+                pass
+        except SafetensorError as error:
+            return f"its file {file.relative_to(folder).as_posix()} is corrupt ({error})"
+    try:
+        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        return f"its file model_index.json is corrupt ({error})"
+    for component, kind in index.items():
+        if not isinstance(kind, list) or kind[0] is None:
+            continue  # a setting, or a component that there is not
+        if not (folder / component).is_dir():
+            return f"its {component} is missing"
+        # as in diffusers: some classes live beside a pipeline, "deepfloyd_if" or "stable_diffusion"
+        library = getattr(pipelines, kind[0], None) or importlib.import_module(kind[0])
+        try:
+            getattr(library, kind[1]).from_pretrained(folder / component)
+        except Exception as error:
+            reason = str(error).strip().split(". ")[0]  # what follows is advice for other callers
+            return f"its {component} is not the {kind[1]} that it should be ({reason})"
+    return None

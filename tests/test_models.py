@@ -2,17 +2,21 @@
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from chroma import data, from_scheduler, models
 from chroma.predictors import UNetPredictor, guided
 from chroma.sampling import ddim
 
+WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
 STYLES = {"a glossy 3d render of": "fluent_3d", "a black and white icon of": "fluent_hc"}
 
 
@@ -27,6 +31,75 @@ def weights(tmp_path, monkeypatch):
     shutil.copytree(models.FOLDER, tmp_path / "weights")
     monkeypatch.setattr(models, "FOLDER", tmp_path / "weights")
     return tmp_path / "weights"
+
+
+def tiny(kind, folder):
+    """A pipeline of the class `kind`, of a few thousand random weights, saved in `folder`."""
+    import diffusers
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, T5Config, T5EncoderModel, T5Tokenizer
+
+    def unet(cls, up, down, channels, **conditions):
+        return cls(
+            sample_size=8,
+            in_channels=channels[0],
+            out_channels=channels[1],
+            layers_per_block=1,
+            block_out_channels=(8, 8),
+            norm_num_groups=4,
+            down_block_types=("DownBlock2D", down),
+            up_block_types=(up, "UpBlock2D"),
+            **conditions,
+        )
+
+    cross = {"cross_attention_dim": 8, "attention_head_dim": 2}
+    conditional = diffusers.UNet2DConditionModel, "CrossAttnUpBlock2D", "CrossAttnDownBlock2D"
+    torch.manual_seed(0)
+    if kind == "DDPMPipeline":  # as google/ddpm-celebahq-256
+        net = unet(diffusers.UNet2DModel, "UpBlock2D", "DownBlock2D", (3, 3))
+        pipe = diffusers.DDPMPipeline(net, diffusers.DDPMScheduler())
+    elif kind == "StableDiffusionPipeline":
+        sizes = {"vocab_size": 3, "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1}
+        special = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
+        pipe = diffusers.StableDiffusionPipeline(
+            diffusers.AutoencoderKL(block_out_channels=(8,), norm_num_groups=4, latent_channels=4),
+            CLIPTextModel(CLIPTextConfig(**sizes, num_attention_heads=2, **special)),
+            CLIPTokenizer(vocab={"<|startoftext|>": 0, "<|endoftext|>": 1, "a</w>": 2}, merges=[]),
+            unet(*conditional, (4, 4), **cross),
+            diffusers.DDIMScheduler(clip_sample=False, steps_offset=1),
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+    else:
+        pipe = diffusers.IFPipeline(
+            T5Tokenizer(vocab=[("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁a", -1.0)]),
+            T5EncoderModel(T5Config(vocab_size=128, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)),
+            unet(*conditional, (3, 6), encoder_hid_dim=8, **cross),
+            diffusers.DDPMScheduler(beta_schedule="squaredcos_cap_v2", variance_type="learned_range"),
+            safety_checker=None,
+            feature_extractor=None,
+            watermarker=None,
+            requires_safety_checker=False,
+        )
+    pipe.save_pretrained(folder)
+
+
+KINDS = ["DDPMPipeline", "StableDiffusionPipeline", "IFPipeline"]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A folder with a tiny pipeline of each kind in it."""
+    folder = tmp_path_factory.mktemp("pipelines")
+    for kind in KINDS:
+        tiny(kind, folder / kind)
+    return folder
+
+
+@pytest.fixture
+def copied(saved, tmp_path):
+    """What copies a tiny pipeline into a folder that a test may spoil."""
+    return lambda kind: Path(shutil.copytree(saved / kind, tmp_path / kind))
 
 
 def embeddings(pipe, prompt):
@@ -89,6 +162,105 @@ def test_a_saved_pipeline_loads_from_its_folder(pipe, tmp_path):
         torch.testing.assert_close(ours, theirs)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_pipelines_of_every_kind_load_with_their_weights_in_the_precision_asked_for(saved, kind):
+    pipe = models.load(saved / kind, dtype=torch.bfloat16)
+    assert type(pipe).__name__ == kind
+    assert from_scheduler(pipe.scheduler).log_snr(500) < from_scheduler(pipe.scheduler).log_snr(100)
+    stored = load_file(saved / kind / WEIGHTS)
+    loaded = pipe.unet.state_dict()
+    assert loaded.keys() == stored.keys()
+    for name, weight in loaded.items():
+        torch.testing.assert_close(weight, stored[name].to(torch.bfloat16), rtol=0, atol=0)
+
+
+def damaged(path, change):
+    """Spoil a file of weights as a download or a wrong upload would."""
+    if change in ("truncated", "empty", "a web page"):
+        content = {"truncated": path.read_bytes()[:-100], "empty": b"", "a web page": b"<html>404</html>"}[change]
+        path.write_bytes(content)
+    elif change == "gone":
+        path.unlink()
+    else:
+        tensors = load_file(path)
+        name = max(tensors)
+        if change == "reshaped":
+            tensors[name] = torch.zeros(3, 5)
+        else:
+            del tensors[name]
+        save_file(tensors, path, {"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "file"),
+    [
+        ("DDPMPipeline", WEIGHTS),
+        ("IFPipeline", "text_encoder/model.safetensors"),
+        ("StableDiffusionPipeline", "vae/diffusion_pytorch_model.safetensors"),
+    ],
+)
+@pytest.mark.parametrize("change", ["truncated", "empty", "a web page"])
+def test_a_file_that_is_damaged_is_refused_by_name(copied, kind, file, change):
+    folder = copied(kind)
+    damaged(folder / file, change)
+    with pytest.raises(ValueError, match=f"the pipeline in {folder} does not load: its file {file} is corrupt"):
+        models.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("kind", "component", "cls", "file"),
+    [
+        ("DDPMPipeline", "unet", "UNet2DModel", WEIGHTS),
+        ("IFPipeline", "text_encoder", "T5EncoderModel", "text_encoder/model.safetensors"),
+        ("StableDiffusionPipeline", "vae", "AutoencoderKL", "vae/diffusion_pytorch_model.safetensors"),
+    ],
+)
+@pytest.mark.parametrize("change", ["reshaped", "gone"])
+def test_weights_that_do_not_fit_are_refused_by_their_component(copied, kind, component, cls, file, change):
+    folder = copied(kind)
+    damaged(folder / file, change)
+    with pytest.raises(ValueError, match=rf"{folder} does not load: its {component} is not the {cls} that it should"):
+        models.load(folder)
+
+
+def test_a_network_that_lacks_a_weight_is_refused_by_its_name(copied):
+    folder = copied("DDPMPipeline")
+    damaged(folder / WEIGHTS, "incomplete")
+    with pytest.raises(ValueError, match=r"its unet lacks the weights up_blocks\.\w+"):
+        models.load(folder)
+
+
+def test_a_component_that_is_missing_or_an_index_that_is_damaged_is_refused_by_name(copied):
+    folder = copied("DDPMPipeline")
+    shutil.rmtree(folder / "unet")
+    with pytest.raises(ValueError, match="does not load: its unet is missing"):
+        models.load(folder)
+    (folder / "model_index.json").write_text("{")
+    with pytest.raises(ValueError, match=r"does not load: its file model_index\.json is corrupt"):
+        models.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("offload", "method"),
+    [("model", "enable_model_cpu_offload"), ("sequential", "enable_sequential_cpu_offload")],
+)
+def test_offloading_is_left_to_diffusers_on_the_device_asked_for(saved, monkeypatch, offload, method):
+    calls = []
+    monkeypatch.setattr(f"diffusers.DDPMPipeline.{method}", lambda pipe, device: calls.append(device))
+    pipe = models.load(saved / "DDPMPipeline", device="cuda:1", offload=offload)
+    assert calls == ["cuda:1"]
+    assert pipe.unet.device.type == "cpu"  # where diffusers wants it to begin with
+
+
+@pytest.mark.parametrize(
+    ("device", "offload", "must"),
+    [("cuda", "disk", "None, 'model' or 'sequential'; got disk"), ("cpu", "model", "None on the CPU, where .*; got")],
+)
+def test_offloading_that_there_is_not_is_refused(device, offload, must):
+    with pytest.raises(ValueError, match=f"offload must be {must}"):
+        models.load("emoji-32", device=device, offload=offload)
+
+
 @pytest.mark.parametrize("change", ["corrupt", "truncated"])
 def test_weights_that_are_not_those_on_record_are_refused_by_name(weights, change):
     path = weights / "emoji-32/unet/diffusion_pytorch_model.safetensors"
@@ -105,9 +277,41 @@ def test_a_missing_file_is_refused_by_name(weights):
         models.load("emoji-32")
 
 
+UNREACHABLE = r"nobody/nothing is not on this machine and could not be downloaded: connect to the network"
+
+
 def test_an_unreachable_hub_is_told_in_one_sentence(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(OSError, match=r"nobody/nothing is not on this machine and could not be downloaded: connect"):
+    with pytest.raises(OSError, match=UNREACHABLE):
+        models.load("nobody/nothing")
+
+
+def test_a_closed_network_is_told_in_the_same_sentence(monkeypatch):
+    def unknown_host(*_, **__):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown_host)
+    with pytest.raises(OSError, match=UNREACHABLE):
+        models.load("nobody/nothing")
+
+
+def test_a_connection_that_breaks_off_is_told_in_the_same_sentence(monkeypatch):
+    class ProtocolError(Exception):
+        """The hub's client has kinds of its own, which are no OSError."""
+
+    def breaks_off(name):
+        raise ProtocolError("server disconnected without sending a response")
+
+    monkeypatch.setattr("diffusers.DiffusionPipeline.download", breaks_off)
+    with pytest.raises(OSError, match=UNREACHABLE):
+        models.load("nobody/nothing")
+
+
+def test_a_download_that_is_damaged_is_not_blamed_on_the_network(copied, monkeypatch):
+    folder = copied("DDPMPipeline")
+    (folder / WEIGHTS).write_bytes(b"<html>404</html>")
+    monkeypatch.setattr("diffusers.DiffusionPipeline.download", lambda name: str(folder))
+    with pytest.raises(ValueError, match=rf"does not load: its file {WEIGHTS} is corrupt"):
         models.load("nobody/nothing")
 
 
@@ -115,8 +319,3 @@ def test_an_unreachable_hub_is_told_in_one_sentence(monkeypatch):
 def test_a_name_that_is_nothing_is_refused(name):
     with pytest.raises(ValueError, match="name_or_folder must be 'emoji-32', a folder with"):
         models.load(name)
-
-
-def test_a_batch_of_prompts_is_refused(pipe):
-    with pytest.raises(ValueError, match=r"prompt must be embeddings of one prompt, shape \(1, tokens, width\)"):
-        UNetPredictor(pipe.unet, from_scheduler(pipe.scheduler), torch.zeros(2, 77, 128))

@@ -1,0 +1,74 @@
+"""The book's settings come from the environment, once, and what cannot be meant is refused by the variable's name."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from chroma import models
+from chroma.settings import Settings, read
+
+
+def test_without_variables_or_with_empty_ones_the_book_runs_its_own_model_on_the_cpu_in_single_precision():
+    defaults = Settings("emoji-32", "cpu", "float32", None, None)
+    assert read({}) == defaults
+    assert read({"CHROMA_MODEL": "", "CHROMA_SAMPLES": " ", "CHROMA_FACES": "", "HOME": "/root"}) == defaults
+    assert defaults.model in models.BUNDLED
+
+
+def test_each_variable_sets_its_own_field(tmp_path):
+    environ = {
+        "CHROMA_MODEL": "DeepFloyd/IF-I-XL-v1.0",
+        "CHROMA_DEVICE": "cuda:1",
+        "CHROMA_DTYPE": "bfloat16",
+        "CHROMA_SAMPLES": "500",
+        "CHROMA_FACES": str(tmp_path),
+    }
+    assert read(environ) == Settings("DeepFloyd/IF-I-XL-v1.0", "cuda:1", "bfloat16", 500, tmp_path)
+
+
+def test_the_number_of_samples_is_each_figures_own_until_one_is_asked_for():
+    assert read({}).samples_or(64) == 64
+    assert read({"CHROMA_SAMPLES": "5"}).samples_or(64) == 5
+
+
+@pytest.mark.parametrize("name", ["float32", "float16", "bfloat16"])
+def test_the_precision_is_the_one_that_pytorch_calls_so(name):
+    assert str(read({"CHROMA_DTYPE": name}).torch_dtype) == f"torch.{name}"
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda", "cuda:3", "mps", "xpu"])
+def test_devices_that_pytorch_knows_are_accepted(device):
+    assert str(torch.device(read({"CHROMA_DEVICE": device}).device)) == device
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "must"),
+    [
+        ("CHROMA_DEVICE", "cuda:first", "a device such as cpu, cuda or cuda:1"),
+        ("CHROMA_DEVICE", "GPU 1", "a device such as cpu, cuda or cuda:1"),
+        ("CHROMA_DTYPE", "fp16", "float32, float16 or bfloat16"),
+        ("CHROMA_SAMPLES", "0", "a whole number >= 1"),
+        ("CHROMA_SAMPLES", "-4", "a whole number >= 1"),
+        ("CHROMA_SAMPLES", "1e3", "a whole number >= 1"),
+        ("CHROMA_SAMPLES", "2.5", "a whole number >= 1"),
+        ("CHROMA_FACES", "no/such/folder", "a folder that exists"),
+    ],
+)
+def test_a_value_that_cannot_be_meant_is_refused_by_the_variables_name(variable, value, must):
+    with pytest.raises(ValueError, match=f"^{variable} must be {must}; got {value}$"):
+        read({variable: value})
+
+
+def test_a_file_is_no_folder_of_faces(tmp_path):
+    (tmp_path / "faces.zip").touch()
+    with pytest.raises(ValueError, match=r"CHROMA_FACES must be a folder that exists; got .*faces\.zip"):
+        read({"CHROMA_FACES": str(tmp_path / "faces.zip")})
+
+
+def test_the_environment_is_read_at_import_and_without_pytorch():
+    program = "import sys; from chroma.settings import SETTINGS; print(SETTINGS.model, 'torch' in sys.modules)"
+    environ = {"CHROMA_MODEL": "emoji-64"}
+    done = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "emoji-64 False"
