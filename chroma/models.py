@@ -1,13 +1,15 @@
 """Bundled and pretrained pipelines behind one loader.
 
-``emoji-32`` travels inside the package: a real ``diffusers.IFPipeline`` of the paper's class, 32 x 32 pixels, that
-knows 128 contents in four styles by heart (its card says how it was trained and how well it draws them).
+Six small models travel inside the package (`BUNDLED`): ``diffusers.IFPipeline``s of the paper's class, which know 128
+contents in four styles by heart. Their names say how many pixels they draw; those called residual predict what one
+downsampling loses (Eqs 21 and 23) and are parts of a cascade. Each card says how the model was trained.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -15,7 +17,7 @@ import torch
 from chroma._check import recorded, refuse
 
 FOLDER = Path(__file__).parent / "weights"
-BUNDLED = ("emoji-32",)
+BUNDLED = ("emoji-64-residual", "emoji-32")
 
 
 def load(
@@ -35,17 +37,17 @@ def load(
         raise refuse("offload", offload, "None, 'model' or 'sequential'")
     if offload and torch.device(device).type == "cpu":
         raise refuse("offload", offload, "None on the CPU, where the weights are already")
-    if name_or_folder in BUNDLED:
-        pipe = _bundled(name_or_folder, dtype)
-    elif (Path(name_or_folder) / "model_index.json").is_file():
-        pipe = _saved(Path(name_or_folder), dtype)
+    if name_or_folder in BUNDLED or (Path(name_or_folder) / "model_index.json").is_file():
+        folder = name_or_folder
     elif str(name_or_folder).count("/") == 1 and not Path(name_or_folder).exists():
-        pipe = _saved(_downloaded(str(name_or_folder)), dtype)
+        folder = _downloaded(str(name_or_folder))
     else:
         known = ", ".join(map(repr, BUNDLED))
         raise refuse(
             "name_or_folder", name_or_folder, f"{known}, a folder with model_index.json, or a hub's owner/name"
         )
+    with _quiet():
+        pipe = _bundled(folder, dtype) if folder in BUNDLED else _saved(Path(folder), dtype)
     if offload == "model":
         pipe.enable_model_cpu_offload(device=device)
     elif offload == "sequential":
@@ -60,6 +62,12 @@ def card(name: str) -> dict:
     if name not in BUNDLED:
         raise refuse("name", name, f"one of {', '.join(map(repr, BUNDLED))}")
     return json.loads((_verified(name) / "card.json").read_text(encoding="utf-8"))
+
+
+def size(name: str) -> int:
+    """The bytes that a bundled model's files take."""
+    record = json.loads((FOLDER / "CHECKSUMS.json").read_text(encoding="utf-8"))
+    return sum(entry["bytes"] for file, entry in record.items() if file.startswith(f"{name}/"))
 
 
 def _verified(name: str) -> Path:
@@ -77,6 +85,22 @@ def _bundled(name: str, dtype: torch.dtype):
     # no safety checker nor watermark was ever part of it
     absent = dict.fromkeys(("safety_checker", "feature_extractor", "watermarker"))
     return IFPipeline.from_pretrained(_verified(name), dtype=dtype, requires_safety_checker=False, **absent)
+
+
+@contextmanager
+def _quiet():
+    """Neither progress bars nor advice on optional packages while weights are read from disk: pages show both."""
+    from diffusers.utils import logging as diffusers
+    from transformers.utils import logging as transformers
+
+    verbosity, bars = transformers.get_verbosity(), transformers.is_progress_bar_enabled()
+    transformers.set_verbosity_error(), transformers.disable_progress_bar(), diffusers.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers.set_verbosity(verbosity)
+        if bars:
+            transformers.enable_progress_bar(), diffusers.enable_progress_bar()
 
 
 def _downloaded(name: str) -> Path:

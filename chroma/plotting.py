@@ -249,7 +249,7 @@ def thresholds(pictures: dict[str, np.ndarray], profiles: dict[str, np.ndarray],
 
 @_figure
 def cascade_parts(rows: dict[str, Sequence], columns: Sequence[str], edges: dict[int, str]):
-    """Fig 5: what each predictor of a cascade is shown and what it adds, a row a time; edges: column -> frame colour."""
+    """Fig 5: what each predictor is shown and what it adds, a row a time; edges: column -> colour of its frames."""
     figure, axes = plt.subplots(
         len(rows), len(columns), figsize=(1.4 * len(columns), 1.5 * len(rows) + 0.45), squeeze=False
     )
@@ -281,3 +281,10 @@ def table(header: Sequence[str], rows: Sequence[Sequence]):
     text = lambda cell: f"{cell:.4g}" if isinstance(cell, (float, np.floating)) else str(cell)  # noqa: E731
     lines = [header, ["---"] * len(header), *rows]
     return Markdown("\n".join("| " + " | ".join(map(text, line)) + " |" for line in lines))
+
+
+def with_error(estimate) -> str:
+    """A `chroma.measure.Estimate` of one number in words: "0.43 ± 0.02", two digits of the error."""
+    value, error = float(estimate.value), float(estimate.standard_error)
+    digits = 0 if error >= 10 else max(0, 1 - int(np.floor(np.log10(error)))) if error > 1e-12 else 2
+    return f"{value:.{digits}f} ± {error:.{digits}f}"

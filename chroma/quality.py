@@ -66,6 +66,15 @@ def frechet_distance(samples, data, components: int = 16) -> Estimate:
     return _jackknife(distance[0], np.array(distance[1:]))
 
 
+def nearest(samples, data) -> np.ndarray:
+    """For each sample the row of the image in `data` that is nearest by its pixels, (N,) int."""
+    samples, data = (np.asarray(x, dtype=np.float64) for x in (samples, data))
+    if samples.shape[1:] != data.shape[1:]:
+        raise refuse("samples", samples.shape, f"of the size of the data, {data.shape[1:]}")
+    samples, data = samples.reshape(len(samples), -1), data.reshape(len(data), -1)
+    return (np.square(data).sum(1) - 2 * samples @ data.T).argmin(1)
+
+
 def _gaussian_distance(mean, covariance, other_mean, other_covariance) -> float:
     values, vectors = np.linalg.eigh(covariance)
     root = vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T

@@ -317,5 +317,5 @@ def test_a_download_that_is_damaged_is_not_blamed_on_the_network(copied, monkeyp
 
 @pytest.mark.parametrize("name", ["emoji-33", "tests/of/nothing"])
 def test_a_name_that_is_nothing_is_refused(name):
-    with pytest.raises(ValueError, match="name_or_folder must be 'emoji-32', a folder with"):
+    with pytest.raises(ValueError, match=r"name_or_folder must be .*'emoji-32'.* a folder with"):
         models.load(name)

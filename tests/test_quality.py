@@ -47,6 +47,11 @@ def test_the_frechet_distance_is_scipys_in_the_principal_components():
     assert quality.frechet_distance(samples, data, 6).value == pytest.approx(distance / np.trace(t))
 
 
+def test_the_nearest_image_is_the_one_that_was_disturbed():
+    rows = np.array([7, 3, 399])
+    np.testing.assert_array_equal(quality.nearest(data[rows] + 0.1, data), rows)
+
+
 @pytest.mark.parametrize("number", [quality.finest_band, quality.variance, quality.frechet_distance])
 def test_the_standard_error_is_the_spread_over_fresh_draws(number):
     # off by a constant, since the error of a distance is too large where the distance is next to none
@@ -61,7 +66,7 @@ def test_the_standard_error_is_the_spread_over_fresh_draws(number):
     ("call", "words"),
     [
         (lambda: quality.variance(data[:2], data), "samples must be at least 3 finite images"),
-        (lambda: quality.finest_band(data, data[:, :, :4, :4]), r"samples must be of the size of the data, \(3, 4, 4\)"),
+        (lambda: quality.finest_band(data, data[..., :4]), r"samples must be of the size of the data, \(3, 8, 4\)"),
         (lambda: quality.frechet_distance(data, data[:9], 16), "components must be at most 8; got 16"),
         (lambda: quality.diversity(np.full((4, 3, 8, 8), np.nan)), "samples must be at least 3 finite images"),
     ],

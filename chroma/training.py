@@ -1,0 +1,443 @@
+"""The losses of Eqs 3, 20, 21 and 23, and one trainer.
+
+    python -m chroma.training --help
+    python -m chroma.training emoji-64-residual --out runs/emoji-64-residual
+    accelerate launch --multi_gpu --num_processes 2 -m chroma.training faces-32 --data FACES --out runs/faces-32
+
+(The last one, without GPUs, with ACCELERATE_USE_CPU=true in front.)
+
+Every random number of step k follows from the seed and k alone: a run that was killed goes on as if nothing had
+happened, and several processes compute what one would, each its share of the batch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+import hashlib
+import json
+import logging
+import math
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import chroma
+from chroma import data
+from chroma._check import refuse
+from chroma.pyramid import depth, downsample, residual
+from chroma.recipes import RECIPES, Recipe, drawings
+
+Predictor = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # (x: (B, C, H, W), log_snr: (B,)) -> noise
+
+
+def noised(x0: torch.Tensor, noise: torch.Tensor, log_snr: torch.Tensor) -> torch.Tensor:
+    """x_t = sqrt(alpha) x0 + sqrt(1 - alpha) eps, each image at its own log-SNR, (B,) (Eq 1)."""
+    signal, sigma = _amplitudes(log_snr)
+    return signal * x0 + sigma * noise
+
+
+def noise_loss(predictor: Predictor, x0: torch.Tensor, noise: torch.Tensor, log_snr: torch.Tensor) -> torch.Tensor:
+    """|eps - eps_theta(x_t, t)|^2 of each image, (B,), a mean over its C H W values (Eq 3).
+
+    x0, noise: (B, C, H, W); log_snr: (B,).
+    """
+    return _square(noise - predictor(noised(x0, noise, log_snr), log_snr))
+
+
+def low_loss(predictor: Predictor, x0: torch.Tensor, noise: torch.Tensor, log_snr: torch.Tensor) -> torch.Tensor:
+    """Eq 3 for the low-resolution images D x0 (Eq 20). x0: (B, C, H, W); noise: (B, C, H/2, W/2), of unit variance."""
+    return noise_loss(predictor, downsample(x0), noise, log_snr)
+
+
+def residual_loss(predictor: Predictor, x0: torch.Tensor, noise: torch.Tensor, log_snr: torch.Tensor) -> torch.Tensor:
+    """|eps - UD eps - eps_res(x_t, t)|^2 of each image, (B,), a mean over its C H W values (Eq 21).
+
+    White noise has 3/4 of its energy in this part: an eps_res of 0 has a loss of 0.75.
+    """
+    return _square(residual(noise) - predictor(noised(x0, noise, log_snr), log_snr))
+
+
+def level_loss(
+    predictor: Predictor, x0: torch.Tensor, noise: torch.Tensor, log_snr: torch.Tensor, level: int, levels: int
+) -> torch.Tensor:
+    """The loss of predictor number `level` among `levels` (Eq 23): residual noise of D^m x0, all of it for the last.
+
+    x0: (B, C, H, W), full size; noise: (B, C, H/2^m, W/2^m), of unit variance.
+    """
+    loss = noise_loss if level == levels - 1 else residual_loss
+    return loss(predictor, downsample(x0, level), noise, log_snr)
+
+
+def _square(error: torch.Tensor) -> torch.Tensor:
+    return error.square().mean((1, 2, 3))
+
+
+def _amplitudes(log_snr: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    z = log_snr[:, None, None, None]
+    return torch.sigmoid(z).sqrt(), torch.sigmoid(-z).sqrt()
+
+
+class Denoiser(torch.nn.Module):
+    """Text encoder and UNet in one: what is trained. The output is the velocity sqrt(alpha) eps - sqrt(1 - alpha) x0.
+
+    A velocity stays of the size of the data where there is hardly any signal, and so does the error of the x0 it
+    stands for; an error in the noise itself would be divided by sqrt(alpha).
+    """
+
+    def __init__(self, unet, text_encoder):
+        super().__init__()
+        self.unet, self.text_encoder = unet, text_encoder
+
+    def forward(self, x, time, tokens, mask):
+        words = self.text_encoder(input_ids=tokens, attention_mask=mask)[0]
+        return self.unet(x, time, encoder_hidden_states=words).sample[:, : x.shape[1]]
+
+
+def untrained(recipe: Recipe, prompts: Sequence[str]):
+    """A new ``diffusers.IFPipeline`` of the recipe's size, whose tokenizer knows the words of the prompts."""
+    from diffusers import DDPMScheduler, IFPipeline, UNet2DConditionModel
+
+    most = depth((recipe.size, recipe.size)) + 1
+    if not 1 <= len(recipe.channels) <= most or len(recipe.layers) != len(recipe.channels):
+        raise refuse("channels", recipe.channels, f"at most {most}, and as many as layers")
+    smallest = recipe.size >> (len(recipe.channels) - 1)
+    # the words act where the image is 4 pixels wide, or smallest, and in the middle
+    words = [max(recipe.size >> i, 4) == max(smallest, 4) for i in range(len(recipe.channels))]
+    words = [word and not any(words[:i]) for i, word in enumerate(words)]
+    if any(n % 4 for n in recipe.channels) or min(recipe.channels[words.index(True)], recipe.channels[-1]) < 32:
+        raise refuse("channels", recipe.channels, "multiples of 4, and >= 32 at 4 pixels and at the last")
+    torch.manual_seed(recipe.seed)
+    tokenizer, text_encoder = _text(prompts)
+    unet = UNet2DConditionModel(
+        sample_size=recipe.size,
+        in_channels=3,
+        out_channels=6,  # the second half is IF's learned variance, unused
+        block_out_channels=recipe.channels,
+        layers_per_block=recipe.layers,
+        down_block_types=["SimpleCrossAttnDownBlock2D" if word else "DownBlock2D" for word in words],
+        mid_block_type="UNetMidBlock2DSimpleCrossAttn",
+        up_block_types=["SimpleCrossAttnUpBlock2D" if word else "UpBlock2D" for word in reversed(words)],
+        cross_attention_dim=text_encoder.config.d_model,
+        encoder_hid_dim=text_encoder.config.d_model,
+        encoder_hid_dim_type="text_proj",
+        attention_head_dim=32,
+        addition_embed_type="text",
+        addition_embed_type_num_heads=4,
+        norm_num_groups=4,
+        resnet_time_scale_shift="scale_shift",
+        act_fn="silu",
+        time_embedding_dim=256,
+    )
+    scheduler = DDPMScheduler(
+        num_train_timesteps=1000,
+        beta_schedule="squaredcos_cap_v2",
+        prediction_type="v_prediction",
+        variance_type="fixed_small",
+        clip_sample=False,
+    )
+    return IFPipeline(
+        tokenizer=tokenizer,
+        text_encoder=text_encoder,
+        unet=unet,
+        scheduler=scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        watermarker=None,
+        requires_safety_checker=False,
+    )
+
+
+def _text(prompts: Sequence[str]):
+    from transformers import T5Config, T5EncoderModel, T5Tokenizer
+
+    words = sorted({word for prompt in prompts for word in prompt.split()})
+    letters = sorted({letter for word in words for letter in word})
+    special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -20.0)]
+    pieces = [(f"▁{word}", -5.0) for word in words] + [("▁", -8.0)] + [(letter, -10.0) for letter in letters]
+    tokenizer = T5Tokenizer(vocab=list(dict(special + pieces).items()), extra_ids=0, model_max_length=77)
+    config = T5Config(
+        vocab_size=len(tokenizer),
+        d_model=128,
+        d_kv=32,
+        d_ff=256,
+        num_layers=1,
+        num_heads=4,
+        dropout_rate=0.0,
+        is_encoder_decoder=False,
+        use_cache=False,
+        pad_token_id=0,
+        eos_token_id=1,
+    )
+    return tokenizer, T5EncoderModel(config)
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """What one step sees: rows of the data set, and whether each loses its prompt; times; noise (B, C, H, W)."""
+
+    rows: np.ndarray
+    silent: np.ndarray
+    times: torch.Tensor
+    noise: torch.Tensor
+
+
+def batch(recipe: Recipe, step: int, count: int) -> Batch:
+    """The batch of step number `step` from `count` images: a function of the seed and the step alone.
+
+    Each pass over the data is a new permutation of it.
+    """
+    places = np.arange(step * recipe.batch, (step + 1) * recipe.batch)
+    rows = np.array([_order(recipe.seed, place // count, count)[place % count] for place in places])
+    generator = torch.Generator().manual_seed(int(np.random.SeedSequence([recipe.seed, step]).generate_state(1)[0]))
+    shape = (recipe.batch, 3, recipe.size, recipe.size)
+    silent = torch.rand(recipe.batch, generator=generator) < recipe.dropout
+    times = torch.randint(0, 1000, (recipe.batch,), generator=generator)
+    noise = torch.randn(shape, generator=generator)
+    noisy = torch.rand(recipe.batch, generator=generator) < recipe.noisy
+    return Batch(rows, silent.numpy(), torch.where(noisy, 700 + times * 3 // 10, times), noise)
+
+
+@functools.lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, count: int) -> np.ndarray:
+    return np.random.default_rng([seed, epoch]).permutation(count)
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """A linear warm-up, then a cosine to 0."""
+    steps = recipe.images // recipe.batch
+    decay = (1 + math.cos(math.pi * step / steps)) / 2
+    return recipe.learning_rate * decay * min(1, (step + 1) / max(recipe.warmup, 1))
+
+
+def train(
+    recipe: Recipe, images: np.ndarray, prompts: Sequence[str], folder: str | Path, every: int = 500, **accelerator
+):
+    """Train by `recipe` and return the ``diffusers.IFPipeline``, saved in `folder` in half precision with its run card.
+
+    images: (N, 3, size, size), floats in [-1, 1]; prompts: N. A checkpoint is written every `every` steps; called
+    again with the same arguments, the run goes on from there, to the same weights. Raises ValueError for images of
+    another shape, a recipe that cannot be met, and if the checkpoint in `folder` is of another run or is corrupt.
+    """
+    from accelerate import Accelerator
+    from diffusers.training_utils import EMAModel
+    from tqdm import tqdm
+
+    if images.shape[1:] != (3, recipe.size, recipe.size) or not len(images) or images.dtype.kind != "f":
+        must = f"floats of shape (N, 3, {recipe.size}, {recipe.size}), N >= 1"
+        raise refuse("images", f"{images.dtype} of shape {images.shape}", must)
+    if len(prompts) != len(images):
+        raise refuse("prompts", f"{len(prompts)} of them", f"one for each of the {len(images)} images")
+    if recipe.images < recipe.batch:
+        raise refuse("images", recipe.images, f"at least one batch of {recipe.batch}")
+    accelerator = Accelerator(mixed_precision=recipe.precision, **accelerator)
+    if accelerator.num_processes != int(os.environ.get("WORLD_SIZE", 1)):  # each would train all of it, into one folder
+        raise refuse("ACCELERATE_USE_CPU", os.environ.get("ACCELERATE_USE_CPU"), "'true' for processes without GPUs")
+    if recipe.batch % accelerator.num_processes:
+        raise refuse("batch", recipe.batch, f"a multiple of the {accelerator.num_processes} processes")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    pipe = untrained(recipe, prompts)
+    inputs = pipe.tokenizer([*prompts, ""], padding="max_length", max_length=77, truncation=True, return_tensors="pt")
+    alphas = pipe.scheduler.alphas_cumprod.double()
+    log_snrs = torch.log(alphas / (1 - alphas)).float()
+    model = Denoiser(pipe.unet, pipe.text_encoder).to(memory_format=torch.channels_last).train()
+    weights = list(model.parameters())
+    optimizer = torch.optim.AdamW(weights, recipe.learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
+    ema = EMAModel(weights, decay=recipe.ema, use_ema_warmup=True, power=1.0, foreach=True)
+    run = {"recipe": dataclasses.asdict(recipe), "data": checksum(images, prompts)}
+    first, seconds = _resume(folder, run, model, optimizer, ema)
+    net, optimizer = accelerator.prepare(model, optimizer)
+    ema.to(accelerator.device)
+    log_snrs = log_snrs.to(accelerator.device)
+
+    loss_of = residual_loss if recipe.residual else noise_loss
+    share = recipe.batch // accelerator.num_processes
+    mine = slice(accelerator.process_index * share, (accelerator.process_index + 1) * share)
+    steps = recipe.images // recipe.batch
+    started, shown = time.monotonic(), []
+    progress = tqdm(
+        total=steps * recipe.batch,
+        initial=first * recipe.batch,
+        unit=" images",
+        disable=not accelerator.is_local_main_process,
+        mininterval=10,
+    )
+    for step in range(first, steps):
+        now = batch(recipe, step, len(images))
+        rows, device = now.rows[mine], accelerator.device
+        spoken = np.where(now.silent[mine], len(images), rows)
+        tokens, mask = inputs.input_ids[spoken].to(device), inputs.attention_mask[spoken].to(device)
+        x0 = torch.from_numpy(images[rows].astype(np.float32)).to(device)
+        noise, times = now.noise[mine].to(device), now.times[mine].to(device)
+
+        def predict(x, log_snr, times=times, tokens=tokens, mask=mask):
+            with accelerator.autocast():
+                velocity = net(x.to(memory_format=torch.channels_last), times, tokens, mask)
+            signal, sigma = _amplitudes(log_snr)
+            predicted = signal * velocity.float() + sigma * x  # eps, in float32: near pure noise it is almost x
+            return residual(predicted) if recipe.residual else predicted
+
+        log_snr = log_snrs[times]
+        # divided by alpha, an error of the noise is one of the velocity: every time weighs the same
+        loss = (loss_of(predict, x0, noise, log_snr) / torch.sigmoid(log_snr)).mean()
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(weights, 1.0)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(recipe, step)
+        optimizer.step()
+        optimizer.zero_grad()
+        ema.step(weights)
+
+        shown.append(loss.detach())
+        progress.update(recipe.batch)
+        if len(shown) == 50:
+            progress.set_postfix(loss=f"{torch.stack(shown).mean().item():.4f}")
+            shown.clear()
+        if (step + 1) % every == 0 and step + 1 < steps and accelerator.is_main_process:
+            _checkpoint(folder, run, step + 1, seconds + time.monotonic() - started, model, optimizer, ema)
+    progress.close()
+    if accelerator.is_main_process:
+        seconds += time.monotonic() - started
+        _checkpoint(folder, run, steps, seconds, model, optimizer, ema)
+    ema.copy_to(weights)
+    pipe.unet.to(memory_format=torch.contiguous_format)
+    pipe.to(dtype=torch.float16)
+    if accelerator.is_main_process:
+        pipe.save_pretrained(folder)
+        card = {**run, "images_seen": steps * recipe.batch, "minutes": round(seconds / 60, 1), **_machine(accelerator)}
+        _replace(folder / "card.json", json.dumps(card, indent=1).encode())
+    accelerator.wait_for_everyone()
+    accelerator.end_training()
+    return pipe
+
+
+def checksum(images: np.ndarray, prompts: Sequence[str]) -> str:
+    """The sha256 of a data set: the bytes of its images and its prompts."""
+    digest = hashlib.sha256(str((images.dtype, images.shape)).encode())
+    digest.update(np.ascontiguousarray(images))
+    digest.update(json.dumps(list(prompts)).encode())
+    return digest.hexdigest()
+
+
+def _machine(accelerator) -> dict:
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    return {
+        "machine": f"{accelerator.num_processes} x {accelerator.device.type}, {torch.get_num_threads()} threads each",
+        "versions": {"chroma": chroma.__version__, "torch": torch.__version__, "python": platform.python_version()},
+        "commit": commit.stdout.strip() or None,
+    }
+
+
+def _checkpoint(folder: Path, run: dict, step: int, seconds: float, model, optimizer, ema) -> None:
+    """Everything that the next step depends on, in one file that is there whole or not at all."""
+    from safetensors.torch import save
+
+    tensors = {f"model.{name}": tensor for name, tensor in model.named_parameters()}
+    tensors |= {f"ema.{i}": tensor for i, tensor in enumerate(ema.shadow_params)}
+    for i, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{i}.{name}": tensor for name, tensor in state.items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    record = {"step": step, "seconds": seconds, "ema_steps": ema.optimization_step}
+    _replace(folder / CHECKPOINT, save(tensors, {"run": json.dumps(run), "record": json.dumps(record)}))
+
+
+def _resume(folder: Path, run: dict, model, optimizer, ema) -> tuple[int, float]:
+    """Load the checkpoint in `folder`, if there is one: the step to go on with, and the seconds spent so far."""
+    from safetensors import SafetensorError, safe_open
+
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        return 0, 0.0
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
+    except SafetensorError as error:
+        raise ValueError(f"the checkpoint {path} is corrupt ({error}): delete it to start again") from error
+    if json.loads(metadata["run"]) != json.loads(json.dumps(run)):
+        raise refuse("folder", str(folder), "empty, or hold a checkpoint of the same recipe and data")
+    record = json.loads(metadata["record"])
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(tensors[f"model.{name}"])
+    saved, state, weights = _below("optimizer.", tensors), optimizer.state_dict(), optimizer.param_groups[0]["params"]
+    for name, tensor in saved.items():
+        i, key = name.split(".")
+        if tensor.ndim:  # laid out in memory as its weight is: the fused step reads both in the order of their bytes
+            tensor = torch.empty_like(weights[int(i)]).copy_(tensor)
+        state["state"].setdefault(int(i), {})[key] = tensor
+    optimizer.load_state_dict(state)
+    ema.shadow_params = [tensors[f"ema.{i}"] for i in range(len(ema.shadow_params))]
+    ema.optimization_step = record["ema_steps"]
+    return record["step"], record["seconds"]
+
+
+def _below(prefix: str, tensors: dict) -> dict:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+CHECKPOINT = "checkpoint.safetensors"
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file so that a kill at any moment leaves either the old one or the new one."""
+    beside = path.with_suffix(".partial")
+    with open(beside, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line: a recipe by name, any of its fields changed, on the bundled drawings or a folder of images."""
+    parser = argparse.ArgumentParser(prog="python -m chroma.training", description="Train a small diffusion model.")
+    parser.add_argument("recipe", choices=RECIPES, help="where to start from; the options change single fields of it")
+    parser.add_argument("--out", required=True, type=Path, help="folder for the pipeline, its card and checkpoints")
+    parser.add_argument(
+        "--data", type=Path, help="a folder of images (JPEG, PNG, ...) in place of the bundled drawings"
+    )
+    parser.add_argument("--every", type=int, default=500, help="steps between checkpoints (%(default)s)")
+    for field in dataclasses.fields(Recipe):
+        _option(parser, field)
+    args = vars(parser.parse_args(arguments))
+    name, out, folder, every = (args.pop(key) for key in ("recipe", "out", "data", "every"))
+    changes = {key: tuple(value) if isinstance(value, list) else value for key, value in args.items()}
+    recipe = dataclasses.replace(RECIPES[name], **{key: value for key, value in changes.items() if value is not None})
+    images, prompts = _data(recipe, folder)
+    train(recipe, images, prompts, out, every)
+
+
+def _option(parser: argparse.ArgumentParser, field: dataclasses.Field) -> None:
+    name, kind = f"--{field.name.replace('_', '-')}", type(field.default)
+    if kind is bool:
+        parser.add_argument(name, action=argparse.BooleanOptionalAction)
+    elif kind is tuple:
+        parser.add_argument(name, type=int, nargs="+", metavar="N")
+    else:
+        parser.add_argument(name, type=kind)
+
+
+def _data(recipe: Recipe, folder: Path | None) -> tuple[np.ndarray, list[str]]:
+    if folder is None:
+        known, prompts = drawings(recipe.size)
+        return known.images, prompts
+    found = data.folder(folder, recipe.size)
+    for note in found.notes:
+        logging.getLogger(__name__).warning(note)
+    return found.images, [""] * len(found.images)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,558 @@
+"""The losses have the optima that the theory gives them; the trainer reaches them, resumes, shares, saves."""
+
+import dataclasses
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch.nn.functional import avg_pool2d, interpolate
+
+from chroma import data, from_scheduler, models, training
+from chroma.exact import EmpiricalPredictor, GaussianPredictor
+from chroma.predictors import from_pipeline, residual_part
+from chroma.recipes import RECIPES, Recipe
+from chroma.sampling import amplitudes
+from chroma.training import level_loss, low_loss, noise_loss, residual_loss
+
+TINY = Recipe(size=8, channels=(16, 32), layers=(1, 1), batch=8, images=8 * 12, warmup=2, precision="no")
+PROMPT = "a drawing of something"
+CONTENTS = ["broccoli", "butterfly", "lion", "scarf"]
+CHECKPOINT = "checkpoint.safetensors"
+
+
+def pictures(size):
+    return data.drawings(size, styles="fluent_3d", contents=CONTENTS).images
+
+
+def standard(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def each(predictor, rows):
+    """A predictor of one log-SNR as one of a log-SNR for each image, the same for every `rows` in a row."""
+    return lambda x, log_snr: torch.cat(
+        [predictor(part, float(z[0])) for part, z in zip(x.split(rows), log_snr.split(rows), strict=True)]
+    )
+
+
+def finer_part(noise):
+    """I - UD by PyTorch's own pooling."""
+    return noise - interpolate(avg_pool2d(noise, 2), scale_factor=2, mode="nearest")
+
+
+def zero(x, log_snr):
+    return torch.zeros_like(x)
+
+
+def uneven(x, log_snr):
+    """Any predictor that depends on the image and on its log-SNR."""
+    return torch.tanh(x) * log_snr[:, None, None, None]
+
+
+# ---- the losses
+
+
+def test_a_perfect_oracle_has_no_loss():
+    x0, noise, log_snr = standard(4, 3, 8, 8), standard(4, 3, 8, 8, seed=1), torch.linspace(-8, 8, 4)
+    assert noise_loss(lambda x, z: noise, x0, noise, log_snr).tolist() == [0] * 4
+    loss = residual_loss(lambda x, z: finer_part(noise), x0, noise, log_snr)
+    torch.testing.assert_close(loss, torch.zeros(4), atol=1e-12, rtol=0)  # two orders of the same float32 sums
+
+
+def test_a_predictor_of_zero_loses_the_energy_of_the_noise_and_three_quarters_of_it_for_residuals():
+    x0, noise, log_snr = standard(64, 3, 16, 16), standard(64, 3, 16, 16, seed=1), torch.zeros(64)
+    count = noise.numel()
+    for loss, energy in ((noise_loss, 1.0), (residual_loss, 0.75)):
+        found = loss(zero, x0, noise, log_snr)
+        assert found.shape == (64,)
+        error = (2 * energy / count) ** 0.5  # of the mean of `energy` x `count` squares of unit normals
+        assert abs(found.mean().item() - energy) < 4 * error
+
+
+def test_noising_is_that_of_diffusers_for_each_image_at_its_own_time():
+    from diffusers import DDPMScheduler
+
+    scheduler = DDPMScheduler(beta_schedule="squaredcos_cap_v2")
+    times = torch.tensor([0, 100, 500, 900])
+    log_snr = torch.from_numpy(from_scheduler(scheduler).log_snr(times.numpy())).float()
+    x0, noise = standard(4, 3, 8, 8), standard(4, 3, 8, 8, seed=1)
+    # float32: six digits
+    torch.testing.assert_close(training.noised(x0, noise, log_snr), scheduler.add_noise(x0, noise, times))
+
+
+@pytest.mark.parametrize("loss", [noise_loss, residual_loss, low_loss])
+def test_the_loss_of_an_image_is_its_own_at_its_own_log_snr(loss):
+    size = 4 if loss is low_loss else 8
+    x0, noise, log_snr = standard(3, 3, 8, 8), standard(3, 3, size, size, seed=1), torch.tensor([-3.0, 0.0, 3.0])
+    together = loss(uneven, x0, noise, log_snr)
+    alone = [loss(uneven, x0[i : i + 1], noise[i : i + 1], log_snr[i : i + 1]) for i in range(3)]
+    torch.testing.assert_close(together, torch.cat(alone))
+    assert together.unique().numel() == 3
+
+
+def test_the_low_loss_is_the_noise_loss_of_mean_pooled_images():
+    x0, noise, log_snr = standard(3, 3, 8, 8), standard(3, 3, 4, 4, seed=1), torch.tensor([-3.0, 0.0, 3.0])
+    pooled = noise_loss(uneven, avg_pool2d(x0, 2), noise, log_snr)
+    torch.testing.assert_close(low_loss(uneven, x0, noise, log_snr), pooled)
+
+
+def test_all_levels_but_the_last_lose_residuals_and_the_last_all_of_its_noise():
+    x0, log_snr = standard(3, 3, 8, 8), torch.tensor([-3.0, 0.0, 3.0])
+    for level in range(3):
+        noise = standard(3, 3, 8 >> level, 8 >> level, seed=1)
+        pooled = avg_pool2d(x0, 2**level)
+        error = (noise if level == 2 else finer_part(noise)) - uneven(training.noised(pooled, noise, log_snr), log_snr)
+        loss = level_loss(uneven, x0, noise, log_snr, level, levels=3)
+        torch.testing.assert_close(loss, error.square().mean((1, 2, 3)))
+
+
+@pytest.mark.parametrize("known", ["normal", "four pictures"])
+def test_nothing_beats_the_residual_part_of_the_exact_noise(known):
+    """Eq 21's optimum is (I - UD) E[eps | x_t]: every other prediction costs its square distance more."""
+    rows, log_snr = 256, torch.tensor([-2.0, 0.0, 2.0]).repeat_interleave(256)
+    if known == "normal":
+        exact = GaussianPredictor(torch.zeros(3, 8, 8), [0.2, 0.5, 1.0, 2.0])
+        x0 = exact.sample(len(log_snr), torch.Generator().manual_seed(0))
+    else:
+        images = torch.from_numpy(pictures(8))
+        exact, x0 = EmpiricalPredictor(images), images.repeat(len(log_snr) // 4, 1, 1, 1)
+    noise = standard(*x0.shape, seed=1)
+    best = each(residual_part(exact), rows)
+    others = {
+        "too small": lambda x, z: 0.9 * best(x, z),
+        "too large": lambda x, z: 1.1 * best(x, z),
+        "late": lambda x, z: best(x, z + 0.5),
+        "early": lambda x, z: best(x, z - 0.5),
+        "of a smaller image": lambda x, z: best(0.9 * x, z),
+        "with what is coarse": each(exact, rows),
+    }
+    floor = residual_loss(best, x0, noise, log_snr)
+    x = training.noised(x0, noise, log_snr)
+    for other in others.values():
+        excess = residual_loss(other, x0, noise, log_snr) - floor
+        distance = (other(x, log_snr) - best(x, log_snr)).square().mean()
+        # their difference is a mean of products with the error of the optimum: zero, but for chance
+        assert excess.mean() > 0
+        assert abs(excess.mean() - distance) < 4 * excess.std() / len(excess) ** 0.5
+
+
+# ---- training
+
+
+@pytest.fixture(scope="module")
+def low(tmp_path_factory):
+    """The folder of a model of four drawings, halved from 16 to 8 pixels (Eq 20)."""
+    folder = tmp_path_factory.mktemp("trained") / "low"
+    overfit(folder, avg_pool2d(torch.from_numpy(pictures(16)), 2).numpy())
+    return folder
+
+
+def overfit(folder, images, residual=False):
+    recipe = dataclasses.replace(
+        TINY, residual=residual, batch=16, images=16 * 300, learning_rate=3e-3, warmup=20, ema=0.98
+    )
+    training.train(recipe, images, [PROMPT] * len(images), folder)
+
+
+def motionless(x, log_snr):
+    """The noise that stands for a velocity of 0."""
+    return amplitudes(log_snr)[1] * x
+
+
+def velocity_losses(loss, folder, x0, known, part=lambda predictor: predictor):
+    """Of the saved model, the exact predictor and `motionless`: at the same times, with the same noise."""
+    pipe, rows = models.load(folder), 16
+    log_snr = from_scheduler(pipe.scheduler).log_snr(np.linspace(0, 999, 32))
+    log_snr = torch.from_numpy(log_snr).float().repeat_interleave(rows)
+    x0, noise = x0.repeat(len(log_snr) // len(x0), 1, 1, 1), standard(len(log_snr), 3, 8, 8, seed=1)
+    return [
+        (loss(each(part(predictor), rows), x0, noise, log_snr) / torch.sigmoid(log_snr)).mean().item()
+        for predictor in (from_pipeline(pipe, PROMPT), EmpiricalPredictor(known), motionless)
+    ]
+
+
+# Most of what is left is at t = 0: the velocity there is the noise of an almost clean picture, which takes longer.
+LEFT = 0.2  # of what `motionless` has above the floor; 0.14 and 0.11 were measured
+
+
+def test_four_pictures_are_learnt_at_the_lower_size_almost_as_well_as_they_can_be(low):
+    x0 = torch.from_numpy(pictures(16))
+    halves = avg_pool2d(x0, 2)
+    model, floor, start = velocity_losses(low_loss, low, x0, halves)
+    assert floor < model < floor + LEFT * (start - floor)
+    # Eq 20 is Eq 3 for the smaller pictures
+    assert velocity_losses(noise_loss, low, halves, halves) == pytest.approx([model, floor, start], rel=1e-5)
+
+
+def test_the_residual_noise_of_four_pictures_is_learnt_almost_as_well_as_it_can_be(tmp_path):
+    overfit(tmp_path, pictures(8), residual=True)
+    x0 = torch.from_numpy(pictures(8))
+    model, floor, start = velocity_losses(residual_loss, tmp_path, x0, x0, residual_part)
+    assert floor < model < floor + LEFT * (start - floor)
+
+
+# ---- what a step sees
+
+
+def test_a_batch_follows_from_the_seed_and_the_step_alone():
+    first = training.batch(TINY, 7, 20)
+    torch.manual_seed(1), np.random.seed(1)
+    again = training.batch(TINY, 7, 20)
+    for field in dataclasses.fields(first):
+        assert torch.equal(*(torch.as_tensor(getattr(now, field.name)) for now in (first, again)))
+    for other in (training.batch(TINY, 8, 20), training.batch(dataclasses.replace(TINY, seed=1), 7, 20)):
+        assert not torch.equal(first.noise, other.noise)
+        assert not torch.equal(first.times, other.times)
+        assert not np.array_equal(first.rows, other.rows)
+
+
+def test_each_pass_over_the_data_is_another_order_of_it():
+    rows = np.concatenate([training.batch(TINY, step, 20).rows for step in range(5)]).reshape(2, 20)  # 5 x 8 = 2 x 20
+    assert np.array_equal(np.sort(rows), np.tile(np.arange(20), (2, 1)))
+    assert not np.array_equal(*rows)
+
+
+def test_times_are_uniform_noise_is_white_and_a_tenth_of_the_prompts_are_dropped():
+    batches = [training.batch(dataclasses.replace(TINY, batch=100), step, 50) for step in range(40)]
+    times = torch.cat([now.times for now in batches])
+    counts = torch.bincount(times // 100, minlength=10)
+    assert counts.sum() == 4000 and len(counts) == 10
+    assert (counts - 400).abs().max() < 4 * (4000 * 0.1 * 0.9) ** 0.5  # binomial
+    assert abs(np.concatenate([now.silent for now in batches]).sum() - 400) < 4 * (4000 * 0.1 * 0.9) ** 0.5
+    noise = torch.cat([now.noise for now in batches])
+    assert abs(noise.mean()) < 4 / noise.numel() ** 0.5
+    assert abs(noise.square().mean() - 1) < 4 * (2 / noise.numel()) ** 0.5
+
+
+def test_a_share_of_the_images_is_taken_from_the_noisiest_times_and_nothing_else_changes():
+    recipe = dataclasses.replace(TINY, batch=2000)
+    plain, mixed, late = (training.batch(dataclasses.replace(recipe, noisy=share), 0, 20) for share in (0.0, 0.5, 1.0))
+    assert 700 <= late.times.min() < 710 and 990 <= late.times.max() < 1000
+    share = 0.5 + 0.5 * 0.3  # of all times: the noisy half, and three tenths of the other
+    assert abs((mixed.times >= 700).float().mean() - share) < 4 * (share * (1 - share) / 2000) ** 0.5  # binomial
+    for other in (mixed, late):
+        assert torch.equal(other.noise, plain.noise)
+        assert np.array_equal(other.rows, plain.rows) and np.array_equal(other.silent, plain.silent)
+
+
+def test_the_learning_rate_warms_up_and_ends_at_zero():
+    recipe = dataclasses.replace(TINY, images=TINY.batch * 1000, warmup=50)
+    rates = np.array([training.learning_rate(recipe, step) for step in range(1001)])
+    assert rates[0] == pytest.approx(recipe.learning_rate / 50)
+    assert rates.argmax() in (48, 49) and rates.max() == pytest.approx(recipe.learning_rate, rel=0.01)
+    assert (np.diff(rates)[:48] > 0).all() and (np.diff(rates)[49:] < 0).all()
+    assert rates[1000] == 0
+    assert training.learning_rate(dataclasses.replace(recipe, warmup=0), 0) == recipe.learning_rate
+
+
+# ---- what is left of a run that was killed
+
+
+def checkpoint_step(folder):
+    from safetensors import safe_open
+
+    with safe_open(folder / CHECKPOINT, "pt") as file:
+        return json.loads(file.metadata()["record"])["step"]
+
+
+def assert_same(one, other):
+    """Weights, moving average and Adam's moments, in float32, and what is saved of them: bit for bit."""
+    for file in (CHECKPOINT, "unet/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors"):
+        ours, theirs = load_file(one / file), load_file(other / file)
+        assert ours.keys() == theirs.keys()
+        assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """The steps that `train` does from here on."""
+    seen, batch = [], training.batch
+    monkeypatch.setattr(training, "batch", lambda recipe, step, count: seen.append(step) or batch(recipe, step, count))
+    return seen
+
+
+def test_a_run_killed_at_any_moment_goes_on_to_the_same_weights_bit_for_bit(tmp_path, steps):
+    def arguments(folder):
+        fields = "--channels 16 32 --layers 1 1 --images 320 --batch 8 --warmup 5 --precision no --every 4"
+        return ["emoji-8", "--out", str(tmp_path / folder), *fields.split()]
+
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}  # sums depend on it
+    command = [sys.executable, "-m", "chroma.training", *arguments("killed")]
+    with open(tmp_path / "log", "w") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        while not (tmp_path / "killed" / CHECKPOINT).is_file():
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.01)
+        process.kill()
+        assert process.wait() == -9
+    done = checkpoint_step(tmp_path / "killed")
+    assert 0 < done < 40
+
+    training.main(arguments("killed"))
+    assert steps == list(range(done, 40))
+    training.main(arguments("whole"))
+    assert_same(tmp_path / "killed", tmp_path / "whole")
+
+
+def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(tmp_path, monkeypatch, steps):
+    run = (TINY, pictures(8), CONTENTS)
+    with monkeypatch.context() as patch:
+        synced, sync = [], os.fsync
+
+        def killed(file):
+            synced.append(file)
+            if len(synced) == 2:
+                raise KeyboardInterrupt
+            sync(file)
+
+        patch.setattr(os, "fsync", killed)
+        with pytest.raises(KeyboardInterrupt):
+            training.train(*run, tmp_path / "killed", every=4)
+    assert checkpoint_step(tmp_path / "killed") == 4
+    leftover = tmp_path / "killed" / "checkpoint.partial"
+    leftover.write_bytes(leftover.read_bytes()[:1000])  # cut short, as a kill would
+
+    steps.clear()
+    training.train(*run, tmp_path / "killed", every=4)
+    assert steps == list(range(4, 12))
+    training.train(*run, tmp_path / "whole")
+    assert_same(tmp_path / "killed", tmp_path / "whole")
+
+
+@pytest.fixture
+def finished(low, tmp_path):
+    """The checkpoint of a finished run, and the arguments of that run."""
+    shutil.copy(low / CHECKPOINT, tmp_path)
+    recipe = json.loads((low / "card.json").read_text())["recipe"]
+    recipe = Recipe(**{**recipe, "channels": tuple(recipe["channels"]), "layers": tuple(recipe["layers"])})
+    images = avg_pool2d(torch.from_numpy(pictures(16)), 2).numpy()
+    return {"recipe": recipe, "images": images, "prompts": [PROMPT] * 4, "folder": tmp_path}
+
+
+def test_a_finished_run_is_not_run_again(finished, low, steps):
+    training.train(**finished)
+    assert steps == []
+    assert_same(finished["folder"], low)
+
+
+def test_a_truncated_checkpoint_is_refused_by_name(finished):
+    path = finished["folder"] / CHECKPOINT
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=re.escape(f"the checkpoint {path} is corrupt")):
+        training.train(**finished)
+
+
+@pytest.mark.parametrize("change", ["recipe", "images", "prompts"])
+def test_a_checkpoint_of_another_run_is_refused(finished, change):
+    other = {
+        "recipe": dataclasses.replace(finished["recipe"], learning_rate=1e-3),
+        "images": finished["images"][::-1],
+        "prompts": [*finished["prompts"][:3], "something of a drawing"],
+    }
+    with pytest.raises(ValueError, match="folder must be empty, or hold a checkpoint of the same recipe and data"):
+        training.train(**{**finished, change: other[change]})
+
+
+# ---- several processes
+
+
+def test_two_processes_follow_the_gradient_of_one(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import sys\n"
+        "from chroma import data, training\n"
+        "from chroma.recipes import Recipe\n"
+        f"images = data.drawings(8, styles='fluent_3d', contents={CONTENTS}).images\n"
+        f"training.train({dataclasses.replace(TINY, images=24)}, images, {CONTENTS}, sys.argv[1])\n"
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1"]
+    launch += ["--num_processes", "2", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    launch += ["--main_process_ip", "127.0.0.1", "--main_process_port", str(port)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    done = subprocess.run(
+        [*launch, str(program), str(tmp_path / "two")], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "two/card.json").read_text())["machine"].startswith("2 x cpu")
+
+    training.train(dataclasses.replace(TINY, images=24), pictures(8), CONTENTS, tmp_path / "one")
+    one, two = (load_file(tmp_path / name / CHECKPOINT) for name in ("one", "two"))
+    assert one.keys() == two.keys()
+    for name in one:
+        if name.endswith("exp_avg"):  # Adam's mean of the gradients of three steps: float32 sums in another order
+            assert (one[name] - two[name]).norm() <= 1e-4 * one[name].norm() + 1e-9
+        elif name.startswith("model."):  # Adam divides by the gradient's size, small ones too: a tenth of a step
+            torch.testing.assert_close(two[name], one[name], atol=TINY.learning_rate / 10, rtol=0)
+
+
+def test_processes_that_do_not_know_of_each_other_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match="ACCELERATE_USE_CPU must be 'true' for processes without GPUs; got None"):
+        training.train(TINY, pictures(8), CONTENTS, tmp_path)
+
+
+# ---- what is saved
+
+
+def test_the_mean_of_the_weights_is_saved_and_not_the_last_ones(tmp_path, monkeypatch):
+    """So early that the decay of the moving average is not reached, it is the plain mean over the steps."""
+    seen, write = [], training._checkpoint
+
+    def kept(folder, run, step, seconds, model, *rest):
+        seen.append([weight.detach().clone() for weight in model.parameters()])
+        write(folder, run, step, seconds, model, *rest)
+
+    monkeypatch.setattr(training, "_checkpoint", kept)
+    pipe = training.train(dataclasses.replace(TINY, images=32), pictures(8), CONTENTS, tmp_path, every=1)
+    saved = training.Denoiser(pipe.unet, pipe.text_encoder).parameters()
+    assert len(seen) == 4
+    moved = 0
+    for weight, *path in zip(saved, *seen, strict=True):
+        torch.testing.assert_close(weight, torch.stack(path).mean(0).half(), atol=1e-6, rtol=1e-3)  # 2^-11, in float16
+        moved += not torch.equal(weight, path[-1].half())
+    assert moved > len(seen[0]) / 2
+
+
+def test_it_is_saved_in_half_precision_without_pickles(low):
+    files = [file for file in low.rglob("*") if file.is_file()]
+    assert not [file for file in files if file.suffix in (".bin", ".pt", ".pkl", ".ckpt", ".partial")]
+    weights = [file for file in files if file.suffix == ".safetensors" and file.name != CHECKPOINT]
+    assert len(weights) == 2  # text encoder, UNet
+    assert {tensor.dtype for file in weights for tensor in load_file(file).values()} == {torch.float16}
+
+
+def test_the_run_card_says_what_was_trained_on_what_and_with_what(low):
+    card = json.loads((low / "card.json").read_text())
+    images = avg_pool2d(torch.from_numpy(pictures(16)), 2).numpy()
+    assert card["recipe"] == {**dataclasses.asdict(TINY), **card["recipe"]}
+    assert card["recipe"]["channels"] == [16, 32] and card["recipe"]["learning_rate"] == 3e-3
+    assert card["data"] == training.checksum(images, [PROMPT] * 4)
+    assert card["data"] != training.checksum(images + np.float32(1e-6), [PROMPT] * 4)
+    assert card["images_seen"] == 16 * 300
+    assert 0 < card["minutes"] < 60
+    assert card["machine"].startswith("1 x cpu")
+    assert card["versions"]["torch"] == torch.__version__
+    assert card["commit"] is None or re.fullmatch("[0-9a-f]{40}", card["commit"])
+
+
+def test_it_reloads_in_stock_diffusers_where_this_project_is_not(low):
+    program = f"""
+import sys, torch
+sys.modules["chroma"] = None
+from diffusers import IFPipeline
+none = dict(safety_checker=None, feature_extractor=None, watermarker=None, requires_safety_checker=False)
+pipe = IFPipeline.from_pretrained({str(low)!r}, dtype=torch.float32, **none)
+pipe.set_progress_bar_config(disable=True)
+made = pipe({PROMPT!r}, guidance_scale=1.0, num_inference_steps=20, num_images_per_prompt=8, output_type="pt",
+            generator=torch.Generator().manual_seed(0)).images
+torch.save(made, "made.pt")
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=low.parent, capture_output=True, text=True, check=True)
+    made = torch.load(low.parent / "made.pt")
+    assert made.shape == (8, 3, 8, 8)
+    known = avg_pool2d(torch.from_numpy(pictures(16)), 2)
+    apart = (made[:, None] - known).square().mean((2, 3, 4))
+    typical = (known[:, None] - known).square().mean((2, 3, 4)).sum() / 12  # between two of the four
+    assert apart.min(1).values.mean() < typical / 3  # each is one of the four, in the pipeline's own hands
+
+
+# ---- the command line, and what is refused
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What the command line asks `train` for, in place of training."""
+    calls = []
+    monkeypatch.setattr(training, "train", lambda *arguments: calls.append(arguments))
+    return calls
+
+
+def test_help_lists_the_recipes_and_an_option_for_each_field(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        training.main(["--help"])
+    told = capsys.readouterr().out
+    for name in RECIPES:
+        assert name in told
+    for field in dataclasses.fields(Recipe):
+        assert f"--{field.name.replace('_', '-')}" in told
+
+
+def test_an_option_changes_one_field_of_the_recipe(asked, tmp_path):
+    run, options = ["emoji-8", "--out", str(tmp_path)], "--learning-rate 0.01 --channels 32 64 --layers 1 2 --residual"
+    training.main(run)
+    training.main([*run, *options.split(), "--every", "7"])
+    (plain, images, prompts, *_), (changed, *_, every) = asked
+    assert plain == RECIPES["emoji-8"]
+    assert changed == dataclasses.replace(plain, learning_rate=0.01, channels=(32, 64), layers=(1, 2), residual=True)
+    assert every == 7
+    assert images.shape == (512, 3, 8, 8) and len(set(prompts)) == 512
+
+
+def test_a_folder_of_images_is_data_without_words(asked, tmp_path, caplog):
+    for i, image in enumerate(pictures(16)):
+        pixels = ((image + 1) * 127.5).round().astype(np.uint8).transpose(1, 2, 0)
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+    (tmp_path / "4.png").write_bytes(b"not a picture")
+    training.main(["emoji-8", "--out", str(tmp_path / "out"), "--data", str(tmp_path)])
+    ((_, images, prompts, *_),) = asked
+    assert np.abs(images - avg_pool2d(torch.from_numpy(pictures(16)), 2).numpy()).max() < 0.01  # of a byte's 2/255
+    assert prompts == [""] * 4
+    assert "4.png" in caplog.text
+
+
+def test_it_trains_on_half_precision_images_without_words(tmp_path):
+    recipe = dataclasses.replace(TINY, images=16)
+    pipe = training.train(recipe, pictures(8).astype(np.float16), [""] * 4, tmp_path)
+    assert all(torch.isfinite(weight).all() for weight in pipe.unet.parameters())
+
+
+@pytest.mark.parametrize("size", [4, 16])
+def test_images_of_another_size_are_refused(tmp_path, size):
+    must = rf"images must be floats of shape \(N, 3, 8, 8\), N >= 1; got float32 of shape \(4, 3, {size}, {size}\)"
+    with pytest.raises(ValueError, match=must):
+        training.train(TINY, pictures(size), CONTENTS, tmp_path)
+
+
+def test_bytes_no_images_and_a_missing_prompt_are_refused(tmp_path):
+    images = pictures(8)
+    with pytest.raises(ValueError, match=r"images must be floats of shape .* got uint8"):
+        training.train(TINY, images.astype(np.uint8), CONTENTS, tmp_path)
+    with pytest.raises(ValueError, match=r"images must be floats of shape .* N >= 1; got"):
+        training.train(TINY, images[:0], [], tmp_path)
+    with pytest.raises(ValueError, match="prompts must be one for each of the 4 images; got 3 of them"):
+        training.train(TINY, images, CONTENTS[:3], tmp_path)
+
+
+def test_a_batch_that_the_processes_cannot_share_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("accelerate.Accelerator.num_processes", 3)
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(ValueError, match="batch must be a multiple of the 3 processes; got 8"):
+        training.train(TINY, pictures(8), CONTENTS, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change, must",
+    [
+        ({"channels": (16, 32, 32, 32, 32), "layers": (1,) * 5}, "at most 4, and as many as layers"),
+        ({"size": 12, "channels": (16, 32, 32, 32), "layers": (1,) * 4}, "at most 3, and as many as layers"),
+        ({"layers": (1,)}, "at most 4, and as many as layers"),
+        ({"channels": (18, 32)}, "multiples of 4, and >= 32 at 4 pixels and at the last"),
+        ({"channels": (16, 16)}, "multiples of 4, and >= 32 at 4 pixels and at the last"),
+    ],
+)
+def test_channels_that_do_not_fit_the_size_are_refused(change, must):
+    with pytest.raises(ValueError, match=f"channels must be {must}"):
+        training.untrained(dataclasses.replace(TINY, **change), CONTENTS)
