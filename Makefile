@@ -9,7 +9,7 @@ EXTRAS := torch,book,dev
 TORCH := 2.13.0
 
 .DELETE_ON_ERROR:
-.PHONY: help book test lint lock clean
+.PHONY: help book test bench lint lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 8
@@ -20,6 +20,9 @@ book: .venv/stamp ## build the site into _build/html, executing what changed; an
 
 test: book ## run all tests, those of the built site too
 	$(BIN)/python -m pytest
+
+bench: .venv/stamp ## measure speed against named peers, on an idle machine, into _build/bench.json
+	for script in sampling training; do $(BIN)/python tests/bench/$$script.py; done
 
 lint: .venv/stamp ## check style and formatting
 	$(BIN)/ruff check .

@@ -17,7 +17,7 @@ import torch
 from chroma._check import recorded, refuse
 
 FOLDER = Path(__file__).parent / "weights"
-BUNDLED = ("emoji-64-residual", "emoji-32")
+BUNDLED = ("emoji-64-residual", "emoji-32", "emoji-8")
 
 
 def load(

@@ -13,10 +13,13 @@ from chroma.measure import Estimate
 from chroma.pyramid import band_energy
 
 
-def finest_band(samples, data) -> Estimate:
-    """Mean energy of the finest band over that of the data: 1 is right, more is noise left over, less is blur."""
+def band_ratio(samples, data, level: int = 0) -> Estimate:
+    """Mean energy of a band, the finest unless told, over that of the data: more than 1 is noise, less is blur."""
     samples, data = _pair(samples, data)
-    energy = band_energy(samples)[:, 0] / band_energy(data)[:, 0].mean()
+    energies = band_energy(samples), band_energy(data)
+    if whole("level", level, 0) >= energies[0].shape[1]:
+        raise refuse("level", level, f"at most {energies[0].shape[1] - 1} for images of {samples.shape[2:]}")
+    energy = energies[0][:, level] / energies[1][:, level].mean()
     return _jackknife(energy.mean(), (energy.sum() - energy) / (len(energy) - 1))
 
 

@@ -87,7 +87,7 @@ RECIPES = {
         size=64, residual=True, channels=(24, 32, 48, 64, 96, 128), layers=(0, 1, 1, 1, 1, 1), batch=32
     ),
     "emoji-32-residual": Recipe(
-        size=32, residual=True, channels=(32, 48, 64, 96, 128), layers=(0, 1, 1, 1, 1), batch=32
+        size=32, residual=True, channels=(32, 48, 64, 96, 128), layers=(0, 1, 1, 1, 1), images=60_000, batch=32
     ),
     "emoji-16-residual": Recipe(size=16, residual=True, channels=(48, 64, 96, 128), layers=(1, 1, 1, 1), batch=32),
     "emoji-8": Recipe(size=8, channels=(64, 96, 128), layers=(1, 1, 1), batch=32, noisy=0.5),

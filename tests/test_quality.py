@@ -12,7 +12,7 @@ data = rng.standard_normal((400, 3, 8, 8)) * np.linspace(0.5, 1.5, 8)
 
 
 def test_data_have_the_energy_and_variance_of_data():
-    assert quality.finest_band(data, data).value == pytest.approx(1)
+    assert quality.band_ratio(data, data).value == pytest.approx(1)
     assert quality.variance(data, data).value == pytest.approx(1)
     assert quality.frechet_distance(data, data).value == pytest.approx(0, abs=1e-9)
 
@@ -20,9 +20,10 @@ def test_data_have_the_energy_and_variance_of_data():
 def test_noise_left_over_shows_in_the_finest_band_and_blur_as_a_lack_of_it():
     noisy = data + 0.5 * rng.standard_normal(data.shape)
     # white noise of variance 1/4 beside a mean variance of 13/12: (13/12 + 1/4) / (13/12), within 3 standard errors
-    estimate = quality.finest_band(noisy, data)
+    estimate = quality.band_ratio(noisy, data)
     assert estimate.value == pytest.approx(1.23, abs=3 * estimate.standard_error)
-    assert quality.finest_band(upsample(downsample(data)), data).value == pytest.approx(0, abs=1e-12)
+    assert quality.band_ratio(upsample(downsample(data)), data).value == pytest.approx(0, abs=1e-12)
+    assert quality.band_ratio(upsample(downsample(data)), data, level=1).value == pytest.approx(1)
 
 
 def test_half_the_contrast_is_a_quarter_of_the_variance_and_half_the_diversity():
@@ -52,7 +53,7 @@ def test_the_nearest_image_is_the_one_that_was_disturbed():
     np.testing.assert_array_equal(quality.nearest(data[rows] + 0.1, data), rows)
 
 
-@pytest.mark.parametrize("number", [quality.finest_band, quality.variance, quality.frechet_distance])
+@pytest.mark.parametrize("number", [quality.band_ratio, quality.variance, quality.frechet_distance])
 def test_the_standard_error_is_the_spread_over_fresh_draws(number):
     # off by a constant, since the error of a distance is too large where the distance is next to none
     draws = [number(data[rng.choice(400, 50, replace=False)] + 0.5, data) for _ in range(60)]
@@ -66,7 +67,8 @@ def test_the_standard_error_is_the_spread_over_fresh_draws(number):
     ("call", "words"),
     [
         (lambda: quality.variance(data[:2], data), "samples must be at least 3 finite images"),
-        (lambda: quality.finest_band(data, data[..., :4]), r"samples must be of the size of the data, \(3, 8, 4\)"),
+        (lambda: quality.band_ratio(data, data[..., :4]), r"samples must be of the size of the data, \(3, 8, 4\)"),
+        (lambda: quality.band_ratio(data, data, 4), r"level must be at most 3 for images of \(8, 8\); got 4"),
         (lambda: quality.frechet_distance(data, data[:9], 16), "components must be at most 8; got 16"),
         (lambda: quality.diversity(np.full((4, 3, 8, 8), np.nan)), "samples must be at least 3 finite images"),
     ],

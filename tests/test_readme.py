@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from chroma import Cosine, adjusted_time
+from chroma.recipes import RECIPES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -20,11 +22,17 @@ def test_every_make_target_named_exists():
 
 
 def test_the_code_runs_and_gives_the_number_it_states():
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    code = "\n".join(re.findall(r"```python\n(.*?)```", README, re.S))
     scope = {}
     exec(code, scope)
     stated = float(re.search(r"16x16 picture inside: ([\d.]+)", code)[1])
     assert round(float(scope["adjusted_time"](scope["Cosine"](), 0.8, level=2)), 3) == stated
+    assert scope["predictor"](torch.zeros(1, 3, 64, 64), 0.0).shape == (1, 3, 64, 64)
+
+
+def test_the_training_commands_name_recipes_that_there_are():
+    named = re.findall(r"-m chroma\.training ([\w-]+)", README)
+    assert named and set(named) <= RECIPES.keys()
 
 
 def test_the_clocks_told_of_the_figure_are_those_of_its_levels():
