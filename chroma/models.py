@@ -17,7 +17,7 @@ import torch
 from chroma._check import recorded, refuse
 
 FOLDER = Path(__file__).parent / "weights"
-BUNDLED = ("emoji-64-residual", "emoji-32", "emoji-8")
+BUNDLED = ("emoji-64", "emoji-64-residual", "emoji-32", "emoji-32-residual", "emoji-16-residual", "emoji-8")
 
 
 def load(
@@ -62,6 +62,14 @@ def card(name: str) -> dict:
     if name not in BUNDLED:
         raise refuse("name", name, f"one of {', '.join(map(repr, BUNDLED))}")
     return json.loads((_verified(name) / "card.json").read_text(encoding="utf-8"))
+
+
+def spent(name: str) -> tuple[int, float]:
+    """The images seen and the minutes spent in training a bundled model, with those of the run it went on from."""
+    cards = [card(name)]
+    while "start" in cards[-1]:
+        cards.append(cards[-1]["start"])
+    return sum(one["images_seen"] for one in cards), sum(one["minutes"] for one in cards)
 
 
 def size(name: str) -> int:

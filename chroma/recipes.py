@@ -21,7 +21,8 @@ class Recipe:
     images: how many are seen in all, with repetition. learning_rate: at its highest, after `warmup` steps, from where
     a cosine takes it to 0. ema: decay of the moving average that is saved. dropout: share of empty prompts, for
     classifier-free guidance. noisy: share of images that are taken from the noisiest three tenths of times alone, where
-    the layout is decided. precision: "no" (float32) or "bf16".
+    the layout is decided. precision: "no" (float32) or "bf16". start: the folder of a run to go on from, with a new
+    rise and fall of the learning rate; None begins anew.
     """
 
     size: int = 32
@@ -36,6 +37,7 @@ class Recipe:
     dropout: float = 0.1
     noisy: float = 0.0
     precision: str = "bf16"
+    start: str | None = None
     seed: int = 0
 
 
@@ -81,7 +83,8 @@ def drawings(size: int) -> tuple[data.Drawings, list[str]]:
 
 
 RECIPES = {
-    "emoji-32": Recipe(noisy=0.5),
+    "emoji-32-first": Recipe(noisy=0.5),
+    "emoji-32": Recipe(images=60_000, learning_rate=1e-3, noisy=0.5, start="runs/emoji-32-first"),
     "emoji-64": Recipe(size=64, channels=(24, 24, 32, 64, 128, 192), layers=(0, 0, 1, 1, 1, 1), batch=32, noisy=0.5),
     "emoji-64-residual": Recipe(
         size=64, residual=True, channels=(24, 32, 48, 64, 96, 128), layers=(0, 1, 1, 1, 1, 1), batch=32

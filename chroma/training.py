@@ -155,6 +155,19 @@ def untrained(recipe: Recipe, prompts: Sequence[str]):
     )
 
 
+def _started(recipe: Recipe):
+    """The pipeline of the run to go on from, and its card."""
+    from chroma import models
+
+    if not (Path(recipe.start) / "card.json").is_file():
+        raise refuse("start", recipe.start, "the folder of a finished run, with its card.json")
+    pipe = models.load(recipe.start)
+    size, channels = pipe.unet.config.sample_size, tuple(pipe.unet.config.block_out_channels)
+    if (size, channels) != (recipe.size, recipe.channels):
+        raise refuse("start", f"a network of size {size}, channels {channels}", "of the recipe's size and channels")
+    return pipe, json.loads((Path(recipe.start) / "card.json").read_text(encoding="utf-8"))
+
+
 def _text(prompts: Sequence[str]):
     from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
@@ -245,7 +258,7 @@ def train(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
 
-    pipe = untrained(recipe, prompts)
+    pipe, before = _started(recipe) if recipe.start else (untrained(recipe, prompts), None)
     inputs = pipe.tokenizer([*prompts, ""], padding="max_length", max_length=77, truncation=True, return_tensors="pt")
     alphas = pipe.scheduler.alphas_cumprod.double()
     log_snrs = torch.log(alphas / (1 - alphas)).float()
@@ -314,6 +327,7 @@ def train(
     if accelerator.is_main_process:
         pipe.save_pretrained(folder)
         card = {**run, "images_seen": steps * recipe.batch, "minutes": round(seconds / 60, 1), **_machine(accelerator)}
+        card |= {"start": before} if before else {}
         _replace(folder / "card.json", json.dumps(card, indent=1).encode())
     accelerator.wait_for_everyone()
     accelerator.end_training()
@@ -426,7 +440,7 @@ def _option(parser: argparse.ArgumentParser, field: dataclasses.Field) -> None:
     elif kind is tuple:
         parser.add_argument(name, type=int, nargs="+", metavar="N")
     else:
-        parser.add_argument(name, type=kind)
+        parser.add_argument(name, type=str if field.default is None else kind)
 
 
 def _data(recipe: Recipe, folder: Path | None) -> tuple[np.ndarray, list[str]]:

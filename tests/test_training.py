@@ -28,6 +28,7 @@ TINY = Recipe(size=8, channels=(16, 32), layers=(1, 1), batch=8, images=8 * 12, 
 PROMPT = "a drawing of something"
 CONTENTS = ["broccoli", "butterfly", "lion", "scarf"]
 CHECKPOINT = "checkpoint.safetensors"
+UNET = "unet/diffusion_pytorch_model.safetensors"
 
 
 def pictures(size):
@@ -405,6 +406,28 @@ def test_processes_that_do_not_know_of_each_other_are_refused(tmp_path, monkeypa
 
 
 # ---- what is saved
+
+
+def test_a_run_that_starts_from_another_begins_with_its_weights_and_keeps_its_card(low, tmp_path):
+    again = dataclasses.replace(TINY, images=8, learning_rate=0.0, start=str(low))
+    before = load_file(low / UNET)
+    training.train(again, pictures(8), [PROMPT] * 4, tmp_path)
+    after = load_file(tmp_path / UNET)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert json.loads((tmp_path / "card.json").read_text())["start"] == json.loads((low / "card.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"start": "nowhere"}, "start must be the folder of a finished run, with its card.json; got nowhere"),
+        ({"channels": (32, 64)}, "start must be of the recipe's size and channels; got a network of size 8"),
+    ],
+)
+def test_a_start_that_is_no_run_or_another_network_is_refused(low, tmp_path, change, words):
+    recipe = dataclasses.replace(TINY, **{"start": str(low), **change})
+    with pytest.raises(ValueError, match=words):
+        training.train(recipe, pictures(8), [PROMPT] * 4, tmp_path)
 
 
 def test_the_mean_of_the_weights_is_saved_and_not_the_last_ones(tmp_path, monkeypatch):
