@@ -111,11 +111,11 @@ def cascade(
         raise refuse("predictors", predictors, "at least one")
 
     def predict(x: torch.Tensor, log_snr: float) -> torch.Tensor:
-        noise = torch.zeros_like(x)
-        for m, predictor in enumerate(predictors):
+        noise = predictors[0](x, log_snr)
+        for m, predictor in enumerate(predictors[1:], 1):
             scale = float(intensity(log_snr, m)) if adjust_intensity else 1.0
             clock = float(shift(log_snr, m)) if adjust_time else log_snr
-            noise = noise + upsample(predictor(scale * downsample(x, m), clock), m) / 2**m
+            noise = noise + upsample(predictor(scale * downsample(x, m), clock) / 2**m, m)
         return noise
 
     return predict

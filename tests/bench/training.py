@@ -91,7 +91,7 @@ def seconds(run, recipe: Recipe, images: np.ndarray, prompts: list[str]) -> floa
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--recipe", choices=RECIPES, default="emoji-32")
+    parser.add_argument("--recipe", choices=RECIPES, default="emoji-32-first")
     parser.add_argument("--images", type=int, default=1600, help="in each run (%(default)s)")
     parser.add_argument("--runs", type=int, default=5, help="of each loop (%(default)s)")
     args = parser.parse_args()
