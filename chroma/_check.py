@@ -37,6 +37,20 @@ def finite(name: str, value, *, above: float = -np.inf) -> float:
     return number
 
 
+def record(folder: Path) -> None:
+    """Write `folder`/CHECKSUMS.json: the sha256 and the size in bytes of every other file below it."""
+    checksums = folder / "CHECKSUMS.json"
+    entries = {
+        file.relative_to(folder).as_posix(): {
+            "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+            "bytes": file.stat().st_size,
+        }
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file != checksums
+    }
+    checksums.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
+
+
 def recorded(folder: Path, file: str, remedy: str) -> bytes:
     """The contents of a bundled file, refused by name if missing or not what `folder`/CHECKSUMS.json has on record."""
     path, checksums = folder / file, folder / "CHECKSUMS.json"

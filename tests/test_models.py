@@ -163,6 +163,11 @@ def test_a_card_says_how_a_model_was_trained_and_by_which_recipe(name):
     assert models.size(name) > 1e6
 
 
+def test_what_a_model_cost_includes_the_run_that_it_started_from():
+    card = models.card("emoji-32")
+    assert models.spent("emoji-32") == (180_000, pytest.approx(card["minutes"] + card["start"]["minutes"]))
+
+
 def test_the_weights_are_half_precision_safetensors_on_record():
     record = json.loads((models.FOLDER / "CHECKSUMS.json").read_text())
     files = {file.relative_to(models.FOLDER).as_posix() for file in models.FOLDER.rglob("*") if file.is_file()}

@@ -9,15 +9,14 @@ files that `chroma.data` reads and checks, and the texts beside them; the fetche
 from __future__ import annotations
 
 import argparse
-import hashlib
 import io
-import json
 import tempfile
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from chroma._check import record
 from chroma.bundled import drawings, licences, photographs, sources
 from chroma.bundled.photographs import Photograph
 from chroma.pyramid import residual
@@ -102,18 +101,6 @@ def build_photographs(folders: dict[str, Path], out: Path) -> tuple[str, list[Ph
     )
 
 
-def checksums(out: Path) -> dict[str, dict]:
-    """sha256 and size in bytes of every file under `out`."""
-    files = sorted(path for path in out.rglob("*") if path.is_file())
-    return {
-        path.relative_to(out).as_posix(): {
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-            "bytes": path.stat().st_size,
-        }
-        for path in files
-    }
-
-
 def build(out: Path) -> None:
     """Fetches the sources and writes the bundle into the folder `out`, which must be empty or new."""
     out.mkdir(parents=True, exist_ok=True)
@@ -124,7 +111,7 @@ def build(out: Path) -> None:
         contents = [build_drawings(folders, out)]
         about, gathered = build_photographs(folders, out)
         licences.write(out, folders, gathered, [*contents, about])
-    (out / "CHECKSUMS.json").write_text(json.dumps(checksums(out), indent=1) + "\n")
+    record(out)
 
 
 if __name__ == "__main__":

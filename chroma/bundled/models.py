@@ -8,7 +8,6 @@ The record of checksums is written anew from what is there.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import sys
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 
 from chroma import from_scheduler, models
+from chroma._check import record
 from chroma.models import FOLDER
 from chroma.predictors import from_pipeline, guided
 from chroma.quality import nearest
@@ -63,22 +63,9 @@ def accuracy(pipe) -> dict:
     }
 
 
-def record(folder: Path = FOLDER) -> None:
-    """Write CHECKSUMS.json: the sha256 and the size of every file below `folder`."""
-    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != "CHECKSUMS.json")
-    for file in files:
-        file.chmod(0o644)
-    entries = {
-        file.relative_to(folder).as_posix(): {
-            "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-            "bytes": file.stat().st_size,
-        }
-        for file in files
-    }
-    (folder / "CHECKSUMS.json").write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
-
-
 if __name__ == "__main__":
     for argument in sys.argv[1:]:
         bundle(Path(argument))
-    record()
+    for file in FOLDER.rglob("*.safetensors"):
+        file.chmod(0o644)  # safetensors writes for the owner alone
+    record(FOLDER)

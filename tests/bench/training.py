@@ -26,13 +26,14 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from chroma import training
+from chroma.networks import untrained
 from chroma.recipes import RECIPES, Recipe
 
 
 def plain(recipe: Recipe, images: np.ndarray, prompts: list[str], folder: str) -> None:
     """diffusers' example with both networks trained: what it does in a step is left as it is there."""
     accelerator = Accelerator(mixed_precision=recipe.precision)
-    pipe = training.untrained(recipe, prompts)
+    pipe = untrained(recipe, prompts)
     unet, text_encoder, noise_scheduler = pipe.unet.train(), pipe.text_encoder.train(), pipe.scheduler
     weights = [*unet.parameters(), *text_encoder.parameters()]
     optimizer = torch.optim.AdamW(weights, recipe.learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
