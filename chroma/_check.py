@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,16 @@ def finite(name: str, value, *, above: float = -np.inf) -> float:
     if not np.isfinite(number) or number <= above:
         raise refuse(name, value, "a finite number" if above == -np.inf else f"a finite number > {above:g}")
     return number
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file so that a kill at any moment leaves either the old one or the new one."""
+    beside = path.with_suffix(".partial")
+    with open(beside, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)
 
 
 def record(folder: Path) -> None:

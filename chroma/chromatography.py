@@ -80,3 +80,55 @@ def chromatography(log_snr, levels: int, log_power=None, kernel: int = 2):
     share /= np.square(1 + np.exp(-distance))
     share /= share.sum(axis=0)
     return share
+
+
+def _powers(name: str, power) -> np.ndarray:
+    values = not_nan(name, power)
+    if values.ndim != 1 or not len(values) or (values < 0).any() or not np.isfinite(values).all():
+        raise refuse(name, power, "finite and >= 0, one a band, shape (levels,)")
+    return values
+
+
+def _by_level(log_snr, power: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """z, and log V_m shaped to broadcast against it: (levels,) + z.shape."""
+    z = not_nan("log_snr", log_snr)
+    with np.errstate(divide="ignore"):
+        return z, np.log(power).reshape(-1, *[1] * z.ndim)
+
+
+def resolved(log_snr, power):
+    """rho_m = s(z + log V_m): the share of band m's variance that E[x0 | x_t] has at `log_snr`, for Gaussian data.
+
+    power: V_m, (levels,), the variance of a coefficient of each band (`chroma.measure.BandPower`). Returns (levels,) +
+    log_snr.shape. Its derivative, normalised over m, is ``chromatography(log_snr, levels, log V)``. Derived in the book,
+    page "Measuring it directly". Raises ValueError for NaN and for powers that are none.
+    """
+    z, log_power = _by_level(log_snr, _powers("power", power))
+    return np.exp(_log_expit(z + log_power))
+
+
+def guidance_power(log_snr, power, between):
+    """E e_CFG^2 of a coefficient of each band for Gaussian data: what Eq 19 measures, up to the sizes of the bands.
+
+    alpha (1 - alpha) w / ((alpha v + 1 - alpha) (alpha V + 1 - alpha)), with V = `power` the variance of a coefficient,
+    w = `between` <= V that of its mean given the prompt, and v = V - w; both (levels,). Returns (levels,) + log_snr.shape.
+    Times `chroma.pyramid.band_sizes` and normalised, it is the prediction of the measured chromatogram. Where a prompt says
+    little (w << V) it is w/V s'(z + log V): the spectrum-aware chromatogram weighted by w/V. Derived in the book, page
+    "What does the guidance norm measure". Raises ValueError for NaN, or if 0 <= between <= power does not hold.
+    """
+    total, of_prompt = _powers("power", power), _powers("between", between)
+    if total.shape != of_prompt.shape or (of_prompt > total).any():
+        raise refuse("between", between, f"at most power, {power}, band by band")
+    z, log_total = _by_level(log_snr, total)
+    _, log_within = _by_level(log_snr, total - of_prompt)
+    _, log_between = _by_level(log_snr, of_prompt)
+    # e^(z + log w) over (1 + e^(z + log V)) (1 + e^(z + log v)): both divided by (1 - alpha)^2
+    return np.exp(z + log_between - np.logaddexp(0, z + log_total) - np.logaddexp(0, z + log_within))
+
+
+def total_variation(shares, other):
+    """Half the sum over levels (axis 0) of |r_m - r'_m|: 0 where two chromatograms agree, 1 where they share no level.
+
+    The largest difference between what the two say of any set of levels. Broadcasts; raises ValueError for NaN.
+    """
+    return (np.abs(not_nan("shares", shares) - not_nan("other", other)).sum(axis=0) / 2)[()]

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import difflib
 import functools
+import hashlib
 import io
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -197,6 +199,25 @@ def folder(path: str | Path, size: int) -> Folder:
     if len(sizes) > 1:
         notes.append(f"The images are of {len(sizes)} different sizes; each is cropped to its own centre.")
     return Folder(images[: len(names)], np.array(names), tuple(skipped), tuple(notes))
+
+
+def image(path: str | Path, size: int) -> np.ndarray:
+    """One image file, (3, size, size) float32 in [-1, 1]: the k x k mean of its centre square, as in `folder`.
+
+    Raises ValueError, naming the file, if it cannot be read or is smaller than `size`.
+    """
+    read = _read(Path(path), whole("size", size, 1))
+    if isinstance(read, str):
+        raise refuse("path", f"{path} ({read})", f"an image of at least {size} x {size} pixels")
+    return read[0]
+
+
+def checksum(images: np.ndarray, prompts: Sequence[str]) -> str:
+    """The sha256 of a data set: the bytes of its images and its prompts."""
+    digest = hashlib.sha256(str((images.dtype, images.shape)).encode())
+    digest.update(np.ascontiguousarray(images))
+    digest.update(json.dumps(list(prompts)).encode())
+    return digest.hexdigest()
 
 
 def photograph_names() -> list[str]:

@@ -1,18 +1,31 @@
 """Streaming measurements over the states of a sampler, each with its standard error.
 
-An accumulator is fed batch by batch with `update` and holds sums alone, so memory does not grow with
-the number of samples. NaN is refused when the result is read.
+    chromatogram = CFGChromatography(log_snrs)
+    for state in ddim(predictor := guided(cond, uncond, 4.0), noise, log_snrs):
+        chromatogram.update(state.log_snr, predictor.guidance)
+
+An accumulator is fed batch by batch with `update` and holds sums alone, on the device of what it is fed, so memory does
+not grow with the number of samples and nothing is transferred before the result is read. NaN is refused then.
+
+    python -m chroma.measure --model emoji-32 --prompts prompts.txt --steps 50 --seeds 4 --out measured.safetensors
+
+measures a whole list of prompts (`chroma.runs`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from chroma._check import refuse
+from chroma._check import not_nan, refuse
+from chroma.chromatography import total_variation
 from chroma.pyramid import band_energy, band_sizes
+from chroma.sampling import State
+
+GROUPS = 32
 
 
 @dataclass(frozen=True)
@@ -75,6 +88,204 @@ class BandPower:
         return self._mean.result()
 
 
+def jackknife(parts: np.ndarray, weights: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -> Estimate:
+    """`function` of a mean, with the standard error that leaving out one part at a time tells (Efron and Tibshirani 1993).
+
+    parts: (G, ...), the mean of each part; weights: (G,), how many samples each has. function: of an array
+    of means (n, ...), the n of them side by side. Raises ValueError for less than two parts, and for NaN or infinity.
+    """
+    weights = weights.astype(float)
+    if len(parts) < 2:
+        raise refuse("count", int(weights.sum()), "at least 2 samples, for a standard error")
+    if not np.isfinite(parts).all():
+        raise refuse("samples", "NaN or infinite entries", "finite")
+    shape = (-1, *[1] * (parts.ndim - 1))
+    total, count = (weights.reshape(shape) * parts).sum(0), weights.sum()
+    without = (total - weights.reshape(shape) * parts) / (count - weights).reshape(shape)
+    value, *others = function(np.concatenate([total[None] / count, without]))
+    others = np.array(others)
+    error = np.sqrt((len(parts) - 1) / len(parts) * np.square(others - others.mean(0)).sum(0))
+    return Estimate(np.asarray(value), error, int(count))
+
+
+class _Sums:
+    """Sums of per-sample vectors at each of several log-SNRs, samples dealt in turn into `GROUPS` groups."""
+
+    def __init__(self, log_snrs: Sequence[float]):
+        steps = not_nan("log_snrs", log_snrs)
+        if steps.ndim != 1 or not len(steps) or (np.diff(steps) <= 0).any():
+            raise refuse("log_snrs", log_snrs, "strictly increasing, from noisy to clean")
+        self.log_snrs = steps
+        self._step = {float(z): i for i, z in enumerate(steps)}
+        self._counts, self._sums = [0] * len(steps), None
+
+    def _add(self, log_snr: float, samples: torch.Tensor) -> None:
+        """Add a batch of samples, (B, ...), at one of `log_snrs`."""
+        if log_snr not in self._step:
+            raise refuse("log_snr", log_snr, "one of the log_snrs that the accumulator was made for")
+        step = self._step[log_snr]
+        if self._sums is None:
+            self._shape = tuple(samples.shape[1:])
+            self._sums = samples.new_zeros((len(self._counts), GROUPS, *self._shape))
+        if tuple(samples.shape[1:]) != self._shape:
+            raise refuse("samples", tuple(samples.shape), f"a batch of shape (B, {', '.join(map(str, self._shape))})")
+        first = self._counts[step]
+        group = torch.arange(first, first + len(samples), device=samples.device) % GROUPS
+        self._sums[step].index_add_(0, group, samples)
+        self._counts[step] += len(samples)
+
+    def parts(self) -> tuple[np.ndarray, np.ndarray]:
+        """The mean of each group that has samples, (groups, steps, ...), and how many it has, (groups,)."""
+        if len(set(self._counts)) > 1:
+            raise refuse("samples", f"{min(self._counts)} to {max(self._counts)} a log-SNR", "as many at each log-SNR")
+        count = self._counts[0]
+        if not count:
+            raise refuse("count", count, "at least 1 sample")
+        weights = np.array([len(range(group, count, GROUPS)) for group in range(min(count, GROUPS))])
+        sums = self._sums.cpu().numpy().swapaxes(0, 1)[: len(weights)]
+        return sums / weights.reshape(-1, *[1] * (sums.ndim - 1)), weights
+
+    def _estimate(self, function: Callable[[np.ndarray], np.ndarray]) -> Estimate:
+        """`function` of the means, an array (n, steps, ...) of them at a time, with its jackknife standard error."""
+        return jackknife(*self.parts(), function)
+
+
+def shares(energy: np.ndarray) -> np.ndarray:
+    """Energies (..., steps, levels) over their sum, levels first: (..., levels, steps) (Eq 19)."""
+    return np.swapaxes(energy / energy.sum(-1, keepdims=True), -1, -2)
+
+
+def distances(energy: np.ndarray, theory) -> np.ndarray:
+    """Total variation between `shares(energy)` and `theory`, (levels,) or (levels, steps): (..., steps)."""
+    theory = not_nan("theory", theory)
+    return total_variation(
+        np.moveaxis(shares(energy), -2, 0), theory[:, None, :] if theory.ndim == 2 else theory[:, None, None]
+    )
+
+
+class CFGChromatography(_Sums):
+    """Eq 19: which resolution the guidance term e_CFG is made of, at each log-SNR.
+
+    Norms are averaged over samples before they are divided: it is averages that a theory foretells. `result`,
+    `distance`, `mean_distance` and `energy` have their standard errors from a jackknife over (at most) `GROUPS` parts of
+    the samples; samples of one prompt are alike, so feed prompts in turn, or measure them with `chroma.runs`.
+    """
+
+    def update(self, log_snr: float, guidance: torch.Tensor) -> None:
+        """Add e_CFG of a batch, (B, C, H, W), at one of `log_snrs` (`chroma.predictors.Guided.guidance`)."""
+        self._add(log_snr, band_energy(guidance.detach().double()))
+
+    def result(self) -> Estimate:
+        """The shares, finest first, (levels, steps)."""
+        return self._estimate(shares)
+
+    def energy(self) -> Estimate:
+        """The mean energies |e_CFG^(m)|^2, finest first, (levels, steps)."""
+        return self._estimate(lambda energy: np.swapaxes(energy, -1, -2))
+
+    def distance(self, theory) -> Estimate:
+        """Total variation between the shares and `theory`, (levels, steps) or (levels,), at each log-SNR: (steps,)."""
+        return self._estimate(lambda energy: distances(energy, theory))
+
+    def mean_distance(self, theory, weights=None) -> Estimate:
+        """The mean of `distance` over log-SNRs; `weights`, (steps,), if they are not to weigh alike."""
+        return self._estimate(lambda energy: np.average(distances(energy, theory), axis=-1, weights=weights))
+
+
+class Direct(_Sums):
+    """Direct measurement: which part of real images' bands a denoiser knows at each log-SNR, without guidance.
+
+    rho_m(z) = 1 - E|x0hat - x0|^2_m / E|x0 - mean|^2_m, and its rate d rho_m / dz, whose shares are the chromatogram. Fed
+    by `chroma.sampling.forced`, which keeps image and noise while log-SNR goes up: differences are then of one sample with
+    itself, and their standard error shrinks with the step instead of staying that of rho.
+
+    mean: (C, H, W), the mean of the data set that the images come from.
+    """
+
+    def __init__(self, log_snrs: Sequence[float], mean: torch.Tensor):
+        super().__init__(log_snrs)
+        self.mean = mean
+
+    def update(self, state: State, x0: torch.Tensor) -> None:
+        """Add a state of `forced` on the images x0, (B, C, H, W)."""
+        images = x0.double()
+        error, total = band_energy(state.x0.double() - images), band_energy(images - self.mean.to(images))
+        self._add(state.log_snr, torch.stack([error, total], 1))
+
+    @staticmethod
+    def _rho(sums: np.ndarray) -> np.ndarray:
+        """(..., steps, 2, levels) -> (..., levels, steps)."""
+        return np.swapaxes(1 - sums[..., 0, :] / sums[..., 1, :], -1, -2)
+
+    def _slopes(self, sums: np.ndarray) -> np.ndarray:
+        return np.diff(self._rho(sums), axis=-1) / np.diff(self.log_snrs)
+
+    def result(self) -> Estimate:
+        """rho_m, finest first, (levels, steps): 0 where nothing is known of a band, 1 where everything is."""
+        return self._estimate(self._rho)
+
+    @property
+    def between(self) -> np.ndarray:
+        """The log-SNRs half way between two of `log_snrs`, where `rate` and `shares` are: (steps - 1,)."""
+        return (self.log_snrs[1:] + self.log_snrs[:-1]) / 2
+
+    def rate(self) -> Estimate:
+        """d rho_m / dz between neighbouring log-SNRs, (levels, steps - 1). Below 0 where a network unlearns."""
+        return self._estimate(self._slopes)
+
+    def shares(self) -> Estimate:
+        """The measured chromatogram: the rates over their sum, (levels, steps - 1). Wild where hardly any rate is left."""
+        return self._estimate(lambda sums: self._normalised(self._slopes(sums)))
+
+    def distance(self, theory) -> Estimate:
+        """Total variation between `shares` and `theory`, (levels, steps - 1) or (levels,): (steps - 1,)."""
+        theory = not_nan("theory", theory)
+        theory = theory if theory.ndim == 2 else theory[:, None]
+        return self._estimate(lambda sums: np.abs(self._normalised(self._slopes(sums)) - theory).sum(-2) / 2)
+
+    @staticmethod
+    def _normalised(rates: np.ndarray) -> np.ndarray:
+        return rates / rates.sum(-2, keepdims=True)
+
+
+class ChangePSD:
+    """Fig 1b: the power spectral density of the changes of E[x0 | x_t] within intervals of log-SNR.
+
+    edges: strictly increasing, the log-SNRs between which changes are taken, all of them visited by the sampler.
+    """
+
+    def __init__(self, edges: Sequence[float]):
+        self._sums = _Sums(edges)
+        self.edges = self._sums.log_snrs
+        if len(self.edges) < 2:
+            raise refuse("edges", edges, "at least two")
+        self._sums = _Sums(self.edges[1:])
+        self._before = None
+
+    def update(self, state: State) -> None:
+        """Add a state; those between two edges pass unnoticed. A batch begins at the first edge."""
+        if state.log_snr not in self.edges:
+            return
+        if state.log_snr != self.edges[0]:
+            if self._before is None:
+                raise refuse("state", f"log-SNR {state.log_snr}", f"first the one at {self.edges[0]}, the first edge")
+            self._sums._add(state.log_snr, radial_psd(state.x0.double() - self._before))
+        self._before = state.x0.double()
+
+    def result(self) -> Estimate:
+        """The densities at 1 .. H/2 cycles per image, (intervals, H // 2)."""
+        return self._sums._estimate(lambda density: density)
+
+    def centroid(self) -> Estimate:
+        """The mean frequency of the change in cycles per image, (intervals,): ring k stands for some 2 pi k of them."""
+
+        def mean_frequency(density: np.ndarray) -> np.ndarray:
+            k = np.arange(1, density.shape[-1] + 1)
+            return (density * k * k).sum(-1) / (density * k).sum(-1)
+
+        return self._sums._estimate(mean_frequency)
+
+
 def radial_psd(x: torch.Tensor) -> torch.Tensor:
     """The power spectral density of each image averaged over rings of spatial frequency, (B, C, H, W) -> (B, H // 2).
 
@@ -89,3 +300,9 @@ def radial_psd(x: torch.Tensor) -> torch.Tensor:
     power = torch.fft.fft2(x, norm="ortho").abs().square().mean(1).flatten(1)
     totals = torch.zeros(len(x), int(ring.max()) + 1, dtype=power.dtype, device=x.device).index_add_(1, ring, power)
     return (totals / torch.bincount(ring))[:, 1 : side // 2 + 1]
+
+
+if __name__ == "__main__":
+    from chroma.runs import main
+
+    main()

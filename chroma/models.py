@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from chroma._check import recorded, refuse
+from chroma.schedules import Schedule, from_scheduler
 
 FOLDER = Path(__file__).parent / "weights"
 BUNDLED = ("emoji-64", "emoji-64-residual", "emoji-32", "emoji-32-residual", "emoji-16-residual", "emoji-8")
@@ -54,7 +55,51 @@ def load(
         pipe.enable_sequential_cpu_offload(device=device)
     else:
         pipe.to(device)
+    if hasattr(pipe, "unet"):
+        pipe.unet.to(memory_format=torch.channels_last)  # the layout in which convolutions are fastest
     return pipe
+
+
+def network(pipe) -> torch.nn.Module:
+    """What denoises in a pipeline: its transformer, else its UNet."""
+    found = getattr(pipe, "transformer", None) or getattr(pipe, "unet", None)
+    if found is None:
+        raise refuse("pipe", type(pipe).__name__, "a diffusers pipeline with a UNet or a transformer")
+    return found
+
+
+def shape(pipe) -> tuple[int, int, int]:
+    """(C, H, W) of what a pipeline denoises at the size it was trained for: pixels, or latents."""
+    config = network(pipe).config
+    packed = type(network(pipe)).__name__.startswith("Flux")  # 2 x 2 latents a token
+    side = pipe.default_sample_size if packed else config.sample_size
+    return (config.in_channels // 4 if packed else config.in_channels, side, side)
+
+
+def pixels(pipe) -> int:
+    """The side in pixels of the images that a pipeline draws at the size it was trained for."""
+    vae = getattr(pipe, "vae", None)
+    return shape(pipe)[-1] * (2 ** (len(vae.config.block_out_channels) - 1) if vae else 1)
+
+
+def latents(pipe, images: torch.Tensor) -> torch.Tensor:
+    """Images (B, 3, H, W) in [-1, 1] as what the pipeline denoises: themselves, or its VAE's scaled latents."""
+    vae = getattr(pipe, "vae", None)
+    if vae is None:
+        return images
+    with torch.no_grad():
+        modes = torch.cat([vae.encode(image.to(vae.device, vae.dtype)).latent_dist.mode() for image in images.split(1)])
+    return ((modes - (vae.config.shift_factor or 0.0)) * vae.config.scaling_factor).to(images)
+
+
+def schedule(pipe, shape: tuple[int, int, int]) -> Schedule:
+    """The noise schedule of a pipeline for images (or latents) of `shape`, on which a flow's shift may depend."""
+    return from_scheduler(pipe.scheduler, tokens=shape[1] * shape[2] // 4)
+
+
+def device(pipe) -> torch.device:
+    """Where a pipeline computes, offloaded or not."""
+    return pipe._execution_device if hasattr(pipe, "_execution_device") else network(pipe).device
 
 
 def card(name: str) -> dict:

@@ -6,13 +6,15 @@ not a model's own time, so that predictors of different schedules and resolution
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import abc
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import torch
 
 from chroma._check import finite, refuse
 from chroma.chromatography import intensity, shift
+from chroma.prompts import encode
 from chroma.pyramid import downsample, residual, upsample
 from chroma.sampling import amplitudes
 from chroma.schedules import Schedule, from_scheduler
@@ -24,52 +26,198 @@ class NoisePredictor(Protocol):
     def __call__(self, x: torch.Tensor, log_snr: float) -> torch.Tensor: ...
 
 
-class UNetPredictor:
-    """A diffusers UNet as a noise predictor for one prompt: log-SNR becomes its training time.
+class NetworkPredictor(abc.ABC):
+    """A network of diffusers and what it is told, as a noise predictor.
 
-    unet: a UNet2DConditionModel, or a UNet2DModel without prompt; a second half of output channels (a learned variance)
-    is dropped. schedule: the one it was trained with (`chroma.from_scheduler(pipe.scheduler)`). prompt: (1, tokens,
-    width), from ``pipe.encode_prompt``, or one for each image, (B, tokens, width). prediction: what the UNet
-    predicts, "epsilon" or "v_prediction" (``pipe.scheduler.config.prediction_type``).
+    prompt: the tensors that the network takes beside image and time, by its own names for them, each (1 or B, ...): what
+    `chroma.prompts.encode` returns. Predictors of one network are evaluated in one forward of a larger batch (`together`).
+    The network computes in its own precision; everything around it is in that of x.
     """
 
-    def __init__(self, unet, schedule: Schedule, prompt: torch.Tensor | None = None, prediction: str = "epsilon"):
-        if prompt is not None and prompt.ndim != 3:
-            raise refuse("prompt", tuple(prompt.shape), "embeddings of shape (1 or B, tokens, width)")
+    channels: int
+
+    def __init__(self, network, prompt: Mapping[str, torch.Tensor]):
+        self.network, self.prompt = network, dict(prompt)
+
+    def __call__(self, x: torch.Tensor, log_snr: float) -> torch.Tensor:
+        return self._noise(x, log_snr, self._prompts(len(x)))
+
+    def _prompts(self, count: int) -> dict[str, torch.Tensor]:
+        """The prompt of each of `count` images."""
+        told = {}
+        for name, tensor in self.prompt.items():
+            if len(tensor) not in (1, count):
+                raise refuse("x", f"a batch of {count}", f"a batch of {len(tensor)}, an image for each prompt")
+            told[name] = tensor.expand(count, *tensor.shape[1:])
+        return told
+
+    def _shares(self, other) -> bool:
+        """Whether one forward can serve both: the same network and clock, prompts of the same shapes."""
+        same = type(self) is type(other) and self.network is other.network and self._reading() == other._reading()
+        shapes = (
+            [{name: tensor.shape[1:] for name, tensor in one.prompt.items()} for one in (self, other)] if same else []
+        )
+        return same and shapes[0] == shapes[1]
+
+    def _noise(self, x: torch.Tensor, log_snr: float, prompt: dict[str, torch.Tensor]) -> torch.Tensor:
+        if x.ndim != 4 or x.shape[1] != self.channels:
+            raise refuse("x", f"shape {tuple(x.shape)}", f"(B, {self.channels}, H, W), as the network takes it")
+        return self._forward(x, log_snr, prompt)
+
+    @abc.abstractmethod
+    def _reading(self) -> tuple:
+        """What there is to know, beside the network, to turn its output into noise."""
+
+    @abc.abstractmethod
+    def _forward(self, x: torch.Tensor, log_snr: float, prompt: dict[str, torch.Tensor]) -> torch.Tensor: ...
+
+
+class UNetPredictor(NetworkPredictor):
+    """A diffusers UNet as a noise predictor: log-SNR becomes its training time.
+
+    unet: a UNet2DConditionModel, or a UNet2DModel without prompt; a second half of output channels (a learned variance)
+    is dropped. schedule: the one it was trained with (`chroma.from_scheduler(pipe.scheduler)`). prompt: embeddings,
+    (1, tokens, width), or one for each image, (B, tokens, width); or all that `chroma.prompts.encode` returns. prediction:
+    what the UNet predicts, "epsilon" or "v_prediction" (``pipe.scheduler.config.prediction_type``).
+    """
+
+    def __init__(
+        self,
+        unet,
+        schedule: Schedule,
+        prompt: torch.Tensor | Mapping[str, torch.Tensor] | None = None,
+        prediction: str = "epsilon",
+    ):
+        if isinstance(prompt, torch.Tensor):
+            if prompt.ndim != 3:
+                raise refuse("prompt", tuple(prompt.shape), "embeddings of shape (1 or B, tokens, width)")
+            prompt = {"encoder_hidden_states": prompt}
         if prediction not in ("epsilon", "v_prediction"):
             raise refuse("prediction", prediction, "'epsilon' or 'v_prediction'")
-        self.unet, self.schedule, self.prompt, self.prediction = unet, schedule, prompt, prediction
+        super().__init__(unet, prompt or {})
+        self.unet, self.schedule, self.prediction = unet, schedule, prediction
+        self.channels = unet.config.in_channels
+
+    def _reading(self):
+        return self.schedule, self.prediction
 
     @torch.no_grad()
-    def __call__(self, x: torch.Tensor, log_snr: float) -> torch.Tensor:
-        time = float(self.schedule.time(log_snr))
-        prompt = {}
-        if self.prompt is not None:
-            if len(self.prompt) not in (1, len(x)):
-                raise refuse("x", tuple(x.shape), f"a batch of {len(self.prompt)}, an image for each prompt")
-            prompt = {"encoder_hidden_states": self.prompt.expand(len(x), -1, -1)}
-        predicted = self.unet(x, time, **prompt).sample[:, : x.shape[1]]
+    def _forward(self, x, log_snr, prompt):
+        # filled on the device: a tensor made from a number on the host would be a copy that the host waits for
+        time = torch.full((len(x),), float(self.schedule.time(log_snr)), device=x.device)
+        told = dict(prompt)
+        added = {name: told.pop(name) for name in ("text_embeds", "time_ids") if name in told}
+        if added:
+            told["added_cond_kwargs"] = added
+        predicted = self.unet(x.to(self.unet.dtype), time, **told).sample[:, : x.shape[1]].to(x.dtype)
         if self.prediction == "epsilon":
             return predicted
         signal, sigma = amplitudes(log_snr)
         return signal * predicted + sigma * x  # v = sqrt(alpha) eps - sqrt(1 - alpha) x0 (Salimans and Ho 2022)
 
 
-def from_pipeline(pipe, prompt: str | Sequence[str] = "") -> UNetPredictor:
-    """The noise predictor of a ``diffusers.IFPipeline`` for a prompt, or one prompt an image; "" is unconditional."""
-    embeddings, _ = pipe.encode_prompt(
-        prompt if isinstance(prompt, str) else list(prompt), do_classifier_free_guidance=False
-    )
-    scheduler = pipe.scheduler
-    return UNetPredictor(pipe.unet, from_scheduler(scheduler), embeddings, scheduler.config.prediction_type)
+class TransformerPredictor(NetworkPredictor):
+    """A flow-matching transformer of diffusers, SD3's or Flux's, as a noise predictor.
+
+    It was trained on (1 - sigma) x0 + sigma eps to predict eps - x0, and told sigma (Esser et al. 2024). The SNR of that
+    mixture is ((1 - sigma) / sigma)^2, so sigma = s(-log_snr / 2) whatever the `shift` of its scheduler, and x of Eq 1
+    is the same picture at another intensity. prompt: what `chroma.prompts.encode` returns.
+    """
+
+    def __init__(self, transformer, prompt: Mapping[str, torch.Tensor]):
+        super().__init__(transformer, prompt)
+        self.packed = type(transformer).__name__.startswith("Flux")  # 2 x 2 pixels a token, as Flux's pipeline packs
+        self.channels = transformer.config.in_channels // (4 if self.packed else 1)
+
+    def _reading(self):
+        return ()
+
+    @torch.no_grad()
+    def _forward(self, x, log_snr, prompt):
+        signal, noise = amplitudes(log_snr)
+        sigma = noise / (signal + noise)
+        flowing = x / (signal + noise)
+        forward = self._packed if self.packed else self._whole
+        velocity = forward(flowing.to(self.network.dtype), sigma, prompt).to(x.dtype)
+        return flowing + (1 - sigma) * velocity  # eps = x_sigma + (1 - sigma) (eps - x0)
+
+    def _whole(self, x, sigma, prompt):
+        time = torch.full((len(x),), 1000 * sigma, device=x.device)
+        return self.network(hidden_states=x, timestep=time, **prompt).sample
+
+    def _packed(self, x, sigma, prompt):
+        count, channels, height, width = x.shape
+        if height % 2 or width % 2:
+            raise refuse("x", f"{height} x {width}", "of even height and width: Flux sees squares of 2 x 2")
+        squares = x.view(count, channels, height // 2, 2, width // 2, 2).permute(0, 2, 4, 1, 3, 5)
+        time = torch.full((count,), sigma, device=x.device, dtype=x.dtype)
+        places = torch.zeros(height // 2, width // 2, 3, device=x.device, dtype=x.dtype)
+        places[..., 1] = torch.arange(height // 2, device=x.device)[:, None]
+        places[..., 2] = torch.arange(width // 2, device=x.device)
+        words = prompt["encoder_hidden_states"]
+        velocity = self.network(
+            hidden_states=squares.reshape(count, height * width // 4, 4 * channels),
+            timestep=time,
+            img_ids=places.view(-1, 3),
+            txt_ids=torch.zeros(words.shape[1], 3, device=x.device, dtype=x.dtype),
+            **prompt,
+        ).sample
+        squares = velocity.view(count, height // 2, width // 2, channels, 2, 2).permute(0, 3, 1, 4, 2, 5)
+        return squares.reshape(x.shape)
+
+
+def from_pipeline(pipe, prompt: str | Sequence[str] | Mapping[str, torch.Tensor] = "") -> NetworkPredictor:
+    """The noise predictor of a diffusers pipeline for a prompt, or one prompt an image; "" is unconditional.
+
+    pipe: of the classes of DeepFloyd IF, Stable Diffusion 1 and 2, SDXL, SD3 or Flux, or one without prompts. prompt: words,
+    or what `chroma.prompts.encode` made of them earlier: then the text encoders are not needed any more. Latent
+    models predict the noise of latents. Raises ValueError for a pipeline of another class.
+    """
+    told = prompt if isinstance(prompt, Mapping) else encode(pipe, prompt)
+    if getattr(pipe, "transformer", None) is not None:
+        return TransformerPredictor(pipe.transformer, told)
+    if type(pipe.scheduler).__name__.startswith("EDM"):
+        raise refuse(
+            "pipe", f"one with {type(pipe.scheduler).__name__}", "one whose network predicts noise or velocity"
+        )
+    return UNetPredictor(pipe.unet, from_scheduler(pipe.scheduler), told, pipe.scheduler.config.prediction_type)
 
 
 Weight = float | Callable[[float], float]  # a number, or a function of log-SNR
 
 
-def guided(cond: NoisePredictor, uncond: NoisePredictor, scale: float) -> NoisePredictor:
-    """Classifier-free guidance: eps + w (eps_c - eps) (Eq 5). scale 0 is `uncond`, 1 is `cond`."""
-    return composed(uncond, [cond], [finite("scale", scale)])
+def together(predictors: Sequence[NoisePredictor], x: torch.Tensor, log_snr: float) -> list[torch.Tensor]:
+    """What each predictor says of x, (B, C, H, W) each: one forward of a larger batch where all are one network."""
+    first, *others = predictors
+    if not (others and isinstance(first, NetworkPredictor) and all(first._shares(other) for other in others)):
+        return [predictor(x, log_snr) for predictor in predictors]
+    told = [predictor._prompts(len(x)) for predictor in predictors]
+    joined = {name: torch.cat([prompt[name] for prompt in told]) for name in first.prompt}
+    return list(first._noise(x.repeat(len(predictors), 1, 1, 1), log_snr, joined).chunk(len(predictors)))
+
+
+class Guided:
+    """Classifier-free guidance: eps + w (eps_c - eps) (Eq 5). A scale of 0 is `uncond`, 1 is `cond`.
+
+    guidance: e_CFG = eps_c - eps of the latest evaluation, (B, C, H, W), for a measurement to look at between two steps of
+    a sampler. scale: a number, or a function of log-SNR.
+    """
+
+    guidance: torch.Tensor
+
+    def __init__(self, cond: NoisePredictor, uncond: NoisePredictor, scale: Weight):
+        self.cond, self.uncond = cond, uncond
+        self.scale = scale if callable(scale) else finite("scale", scale)
+
+    def __call__(self, x: torch.Tensor, log_snr: float) -> torch.Tensor:
+        noise, conditional = together([self.uncond, self.cond], x, log_snr)
+        self.guidance = conditional - noise
+        return noise + (self.scale(log_snr) if callable(self.scale) else self.scale) * self.guidance
+
+
+def guided(cond: NoisePredictor, uncond: NoisePredictor, scale: Weight) -> Guided:
+    """Classifier-free guidance, see `Guided`."""
+    return Guided(cond, uncond, scale)
 
 
 def composed(uncond: NoisePredictor, conds: Sequence[NoisePredictor], weights: Sequence[Weight]) -> NoisePredictor:
@@ -83,8 +231,9 @@ def composed(uncond: NoisePredictor, conds: Sequence[NoisePredictor], weights: S
 
     def predict(x: torch.Tensor, log_snr: float) -> torch.Tensor:
         now = [weight(log_snr) if callable(weight) else weight for weight in weights]
-        noise = uncond(x, log_snr)
-        guidance = [w * (cond(x, log_snr) - noise) for cond, w in zip(conds, now, strict=True) if w != 0]
+        active = [(cond, w) for cond, w in zip(conds, now, strict=True) if w != 0]
+        noise, *conditional = together([uncond, *(cond for cond, _ in active)], x, log_snr)
+        guidance = [w * (said - noise) for said, (_, w) in zip(conditional, active, strict=True)]
         return sum(guidance, noise)
 
     return predict

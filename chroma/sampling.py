@@ -88,6 +88,26 @@ def _ddim(predictor, x, steps):
             x = add_noise(x0, noise, after)
 
 
+def forced(
+    predictor: NoisePredictor, x0: torch.Tensor, noise: torch.Tensor, log_snrs: Sequence[float]
+) -> Iterator[State]:
+    """Teacher forcing: what the predictor makes of real images x0, noised anew at each log-SNR (Eq 1), no sampling.
+
+    x0, noise: (B, C, H, W); every state has the same noise, so that states differ by their log-SNR alone. States come
+    and errors are raised as by `ddim`.
+    """
+    if noise.shape != x0.shape:
+        raise refuse("noise", tuple(noise.shape), f"of the shape of x0, {tuple(x0.shape)}")
+    return _forced(predictor, _image("x0", x0), _image("noise", noise), _steps("log_snrs", log_snrs))
+
+
+def _forced(predictor, x0, noise, steps):
+    for now in steps:
+        x = add_noise(x0, noise, now)
+        predicted = predictor(x, now)
+        yield State(now, x, predicted, denoised(x, predicted, now))
+
+
 def ddpm(
     predictor: NoisePredictor, noise: torch.Tensor, log_snrs: Sequence[float], generator: torch.Generator | None = None
 ) -> Iterator[State]:

@@ -305,14 +305,15 @@ class Discrete(Schedule):
         return i + np.clip(f, 0.0, 1.0)
 
 
-def from_scheduler(scheduler) -> Schedule:
+def from_scheduler(scheduler, tokens: int | None = None) -> Schedule:
     """The training noise schedule of a diffusers scheduler, read from its configuration.
 
     Any scheduler with an ``alphas_cumprod`` table (DDPM, DDIM, PNDM, Euler, DPM-Solver++, UniPC, LCM, CogVideoX, ...;
     every prediction type; zero terminal SNR) becomes `Discrete`, whose times are its training timesteps; EDM
     schedulers become `EDM`; flow-matching ones become `RectifiedFlow`, times in [0, 1] (their timestep / 1000).
     The choice of inference steps (Karras or exponential sigmas, spacing, a terminal shift) does not change the training
-    clock. Raises ValueError for a scheduler of another kind, naming it and what to pass instead.
+    clock. tokens: of the image (Flux: height x width in latents / 4), where the shift of a flow depends on its size
+    (``use_dynamic_shifting``). Raises ValueError for a scheduler of another kind, naming it and what to pass instead.
     """
     config, name = getattr(scheduler, "config", None), type(scheduler).__name__
     if config is None:
@@ -320,11 +321,16 @@ def from_scheduler(scheduler) -> Schedule:
     if config.get("use_flow_sigmas"):  # multistep solvers lent to flow-matching models
         return RectifiedFlow(config["flow_shift"])
     if config.get("use_dynamic_shifting"):
-        raise refuse(
-            "scheduler",
-            f"{name} with use_dynamic_shifting",
-            "passed as RectifiedFlow(shift=exp(mu)), mu for its image size",
-        )
+        if tokens is None or config.get("time_shift_type", "exponential") != "exponential":
+            raise refuse(
+                "scheduler",
+                f"{name} with use_dynamic_shifting",
+                "passed with the number of tokens of its image, or as RectifiedFlow(shift=exp(mu))",
+            )
+        # mu grows linearly with the number of tokens, as in FluxPipeline
+        few, many = config["base_image_seq_len"], config["max_image_seq_len"]
+        slope = (config["max_shift"] - config["base_shift"]) / (many - few)
+        return RectifiedFlow(float(np.exp(config["base_shift"] + slope * (tokens - few))))
     if config.get("invert_sigmas"):
         raise refuse("scheduler", f"{name} with invert_sigmas", "one whose time runs from clean to noisy")
     if "FlowMatch" in name and "shift" in config:

@@ -15,11 +15,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
-import hashlib
 import json
 import logging
 import math
-import os
 import platform
 import subprocess
 import time
@@ -31,7 +29,9 @@ import torch
 
 import chroma
 from chroma import data
-from chroma._check import refuse
+from chroma._check import refuse, replace_file
+from chroma._processes import accelerator as processes
+from chroma.data import checksum
 from chroma.networks import untrained
 from chroma.pyramid import downsample, residual
 from chroma.recipes import RECIPES, Recipe, drawings
@@ -161,7 +161,6 @@ def train(recipe: Recipe, images: np.ndarray, prompts: Sequence[str], folder: st
     again with the same arguments, the run goes on from there, to the same weights. Raises ValueError for images of
     another shape, a recipe that cannot be met, and if the checkpoint in `folder` is of another run or is corrupt.
     """
-    from accelerate import Accelerator
     from diffusers.training_utils import EMAModel
     from tqdm import tqdm
 
@@ -172,9 +171,7 @@ def train(recipe: Recipe, images: np.ndarray, prompts: Sequence[str], folder: st
         raise refuse("prompts", f"{len(prompts)} of them", f"one for each of the {len(images)} images")
     if recipe.images < recipe.batch:
         raise refuse("images", recipe.images, f"at least one batch of {recipe.batch}")
-    accelerator = Accelerator(mixed_precision=recipe.precision)
-    if accelerator.num_processes != int(os.environ.get("WORLD_SIZE", 1)):  # each would train all of it, into one folder
-        raise refuse("ACCELERATE_USE_CPU", os.environ.get("ACCELERATE_USE_CPU"), "'true' for processes without GPUs")
+    accelerator = processes(mixed_precision=recipe.precision)
     if recipe.batch % accelerator.num_processes:
         raise refuse("batch", recipe.batch, f"a multiple of the {accelerator.num_processes} processes")
     folder = Path(folder)
@@ -250,18 +247,10 @@ def train(recipe: Recipe, images: np.ndarray, prompts: Sequence[str], folder: st
         pipe.save_pretrained(folder)
         card = {**run, "images_seen": steps * recipe.batch, "minutes": round(seconds / 60, 1), **_machine(accelerator)}
         card |= {"start": before} if before else {}
-        _replace(folder / "card.json", json.dumps(card, indent=1).encode())
+        replace_file(folder / "card.json", json.dumps(card, indent=1).encode())
     accelerator.wait_for_everyone()
     accelerator.end_training()
     return pipe
-
-
-def checksum(images: np.ndarray, prompts: Sequence[str]) -> str:
-    """The sha256 of a data set: the bytes of its images and its prompts."""
-    digest = hashlib.sha256(str((images.dtype, images.shape)).encode())
-    digest.update(np.ascontiguousarray(images))
-    digest.update(json.dumps(list(prompts)).encode())
-    return digest.hexdigest()
 
 
 def _machine(accelerator) -> dict:
@@ -285,7 +274,7 @@ def _checkpoint(folder: Path, run: dict, step: int, seconds: float, model, optim
         tensors |= {f"optimizer.{i}.{name}": tensor for name, tensor in state.items()}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     record = {"step": step, "seconds": seconds, "ema_steps": ema.optimization_step}
-    _replace(folder / CHECKPOINT, save(tensors, {"run": json.dumps(run), "record": json.dumps(record)}))
+    replace_file(folder / CHECKPOINT, save(tensors, {"run": json.dumps(run), "record": json.dumps(record)}))
 
 
 def _resume(folder: Path, run: dict, model, optimizer, ema) -> tuple[int, float]:
@@ -321,16 +310,6 @@ def _resume(folder: Path, run: dict, model, optimizer, ema) -> tuple[int, float]
 
 def _below(prefix: str, tensors: dict) -> dict:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file so that a kill at any moment leaves either the old one or the new one."""
-    beside = path.with_suffix(".partial")
-    with open(beside, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from chroma.measure import BandPower, Mean, radial_psd
-from chroma.pyramid import band_energy, band_sizes
+from chroma.chromatography import chromatography, guidance_power, resolved, total_variation
+from chroma.exact import GaussianPredictor
+from chroma.measure import BandPower, CFGChromatography, ChangePSD, Direct, Mean, jackknife, radial_psd, shares
+from chroma.predictors import guided
+from chroma.pyramid import band_energy, band_sizes, bands
+from chroma.sampling import State, add_noise, ddim, forced
+
+POWER = np.array([0.02, 0.1, 0.5, 1.5, 3.0, 8.0])  # V_m of 32 x 32 pixels
+BETWEEN = np.array([0.3, 0.1, 0.6, 0.5, 0.9, 0.8]) * POWER  # w_m, what the prompt decides of it
+LOG_SNRS = np.linspace(-8, 8, 9)
 
 
 def noise(*shape, seed=0):
@@ -106,3 +114,196 @@ def test_batches_of_another_shape_are_refused():
     power.update(noise(3, 1, 8, 8))
     with pytest.raises(ValueError, match=r"x must be a batch of shape \(B, 1, 8, 8\) as before"):
         power.update(noise(3, 1, 16, 16))
+
+
+def coloured_bands(power, count, seed):
+    white = bands(noise(count, 3, 32, 32, seed=seed))
+    return sum(float(v) ** 0.5 * part for v, part in zip(power, white, strict=True))
+
+
+def gaussian_data(count, seed=0):
+    """Images of Gaussian data, each with the mean that its prompt gives it, and what both predictors say of them."""
+    meant = coloured_bands(BETWEEN, count, seed)
+    x0 = meant + coloured_bands(POWER - BETWEEN, count, seed + 1)
+    zero = torch.zeros((3, 32, 32), dtype=torch.float64)
+    without = GaussianPredictor(zero, POWER)
+    within = GaussianPredictor(zero, POWER - BETWEEN)
+
+    def given(x, log_snr):  # data of one prompt: the same, around their own mean
+        return within(x - add_noise(meant, torch.zeros_like(meant), log_snr), log_snr)
+
+    return x0, guided(given, without, 1.0)
+
+
+def test_on_gaussian_data_the_guidance_has_the_power_of_the_formula_at_every_level_and_time():
+    sizes = band_sizes((3, 32, 32))
+    x0, predictor = gaussian_data(400)
+    measured = CFGChromatography(LOG_SNRS)
+    for state in forced(predictor, x0, noise(*x0.shape, seed=9), LOG_SNRS):
+        measured.update(state.log_snr, predictor.guidance)
+    foretold = guidance_power(LOG_SNRS, POWER, BETWEEN) * sizes[:, None]
+    energy, result = measured.energy(), measured.result()
+    assert energy.count == result.count == 400
+    # 54 comparisons, of 9 steps that share their noise: five standard errors
+    assert (np.abs(energy.value - foretold) < 5 * energy.standard_error).all()
+    assert (np.abs(result.value - foretold / foretold.sum(0)) < 5 * result.standard_error).all()
+    # to three digits where there are coefficients enough: a chi-squared mean of 400 x 2304 has an error of 0.15 %
+    np.testing.assert_allclose(energy.value[0], foretold[0], rtol=5e-3)
+
+
+def test_the_paper_s_curve_and_white_noise_are_further_away_than_the_formula():
+    x0, predictor = gaussian_data(100)
+    measured = CFGChromatography(LOG_SNRS)
+    for state in forced(predictor, x0, noise(*x0.shape, seed=9), LOG_SNRS):
+        measured.update(state.log_snr, predictor.guidance)
+    foretold = guidance_power(LOG_SNRS, POWER, BETWEEN) * band_sizes((3, 32, 32))[:, None]
+    near = measured.mean_distance(foretold / foretold.sum(0))
+    far = measured.mean_distance(chromatography(LOG_SNRS, 6))
+    assert near.value < 0.02 and far.value - near.value > 10 * far.standard_error
+
+
+def test_along_its_own_trajectories_an_exact_model_has_the_same_guidance_as_on_data():
+    x0, predictor = gaussian_data(64)
+    steps = np.linspace(-8, 6, 141)  # fine enough that the trajectories keep the marginals
+    measured = CFGChromatography(steps)
+    for state in ddim(predictor, noise(*x0.shape, seed=9), steps):
+        measured.update(state.log_snr, predictor.guidance)
+    foretold = guidance_power(steps, POWER, BETWEEN) * band_sizes((3, 32, 32))[:, None]
+    # guidance of scale 1 samples what the prompt asks for: the same states as in `forced`, but for Euler's error
+    assert measured.mean_distance(foretold / foretold.sum(0)).value < 0.02
+
+
+def test_white_noise_has_three_quarters_of_its_guidance_in_the_finest_band():
+    measured = CFGChromatography([0.0])
+    measured.update(0.0, noise(400, 3, 32, 32))
+    result = measured.result()
+    expected = [*(0.75 * 0.25**m for m in range(5)), 0.25**5]
+    assert (np.abs(result.value[:, 0] - expected) < 4 * result.standard_error[:, 0]).all()
+    assert measured.distance(np.array(expected)).value < 0.01
+
+
+def test_a_stream_of_guidance_has_the_shares_and_the_jackknife_of_the_whole():
+    e = noise(30, 1, 8, 8) * torch.linspace(1, 2, 30)[:, None, None, None]
+    measured = CFGChromatography([0.0])
+    for part in e.split([7, 1, 22]):
+        measured.update(0.0, part)
+    energy = band_energy(e).numpy()
+    without = [energy[np.arange(30) != i].sum(0) for i in range(30)]
+    without = np.array([one / one.sum() for one in without])
+    np.testing.assert_allclose(measured.result().value[:, 0], energy.sum(0) / energy.sum(), rtol=1e-12)
+    error = np.sqrt(29 / 30 * np.square(without - without.mean(0)).sum(0))
+    np.testing.assert_allclose(measured.result().standard_error[:, 0], error, rtol=1e-9)
+
+
+def test_the_standard_error_does_not_depend_much_on_how_many_groups_there_are():
+    samples = noise(3000, 2).abs().numpy()
+    ratio = lambda mean: mean[..., 0] / mean[..., 1]
+    exact = jackknife(samples, np.ones(3000), ratio)
+    grouped = jackknife(samples.reshape(30, 100, 2).mean(1), np.full(30, 100), ratio)
+    assert exact.value == pytest.approx(grouped.value) and exact.count == grouped.count == 3000
+    assert grouped.standard_error == pytest.approx(exact.standard_error, rel=0.4)  # 1 / sqrt(2 x 29) is 0.13
+
+
+def test_memory_does_not_grow_with_the_number_of_samples():
+    measured, sizes = CFGChromatography([0.0, 1.0]), set()
+    for seed in range(5):
+        for log_snr in (0.0, 1.0):
+            measured.update(log_snr, noise(64, 1, 8, 8, seed=seed))
+        sizes.add(sum(tensor.numel() for tensor in vars(measured).values() if isinstance(tensor, torch.Tensor)))
+    assert len(sizes) == 1
+
+
+def gaussian_direct(log_snrs, count=200, seeds=(0,)):
+    data = GaussianPredictor(torch.zeros((3, 32, 32), dtype=torch.float64), POWER)
+    direct = Direct(log_snrs, data.mean)
+    for seed in seeds:
+        x0 = data.sample(count, torch.Generator().manual_seed(seed))
+        for state in forced(data, x0, noise(*x0.shape, seed=100 + seed), log_snrs):
+            direct.update(state, x0)
+    return direct
+
+
+def test_on_gaussian_data_the_direct_measurement_finds_the_resolved_fraction_and_its_rate():
+    direct = gaussian_direct(np.linspace(-8, 8, 17), seeds=(0, 1))
+    rho, rate = direct.result(), direct.rate()
+    assert rho.count == 400
+    assert (np.abs(rho.value - resolved(direct.log_snrs, POWER)) < 5 * rho.standard_error + 1e-12).all()
+    slope = np.diff(resolved(direct.log_snrs, POWER)) / np.diff(direct.log_snrs)
+    assert (np.abs(rate.value - slope) < 5 * rate.standard_error + 1e-12).all()
+    foretold = slope / slope.sum(0)
+    assert (np.abs(direct.shares().value - foretold) < 5 * direct.shares().standard_error + 1e-12).all()
+    assert direct.distance(foretold).value.max() < 0.06
+
+
+def test_the_error_of_the_rate_does_not_grow_as_the_steps_shrink():
+    # independent samples at each log-SNR would make it grow in proportion: 16-fold
+    errors = [gaussian_direct([-h, h]).rate().standard_error for h in (0.8, 0.05)]
+    assert (errors[1] < 1.5 * errors[0]).all()
+
+
+def test_the_derivative_of_the_resolved_fraction_is_the_spectrum_aware_chromatogram():
+    z, h = np.linspace(-10, 10, 41), 1e-5
+    rate = (resolved(z + h, POWER) - resolved(z - h, POWER)) / (2 * h)
+    np.testing.assert_allclose(rate / rate.sum(0), chromatography(z, 6, np.log(POWER)), atol=1e-8)
+
+
+def states(x0s, log_snrs):
+    return [State(z, x0, x0, x0) for z, x0 in zip(log_snrs, x0s, strict=True)]
+
+
+def test_changes_between_edges_have_the_spectrum_of_their_difference_batch_by_batch():
+    x0 = [noise(6, 3, 16, 16, seed=seed) for seed in range(4)]
+    psd = ChangePSD([0.0, 2.0, 3.0])
+    for part in (slice(0, 2), slice(2, 6)):
+        for state in states([x[part] for x in x0], [0.0, 1.0, 2.0, 3.0]):
+            psd.update(state)
+    result = psd.result()
+    assert result.count == 6
+    expected = torch.stack([radial_psd(x0[2] - x0[0]), radial_psd(x0[3] - x0[2])]).mean(1)
+    np.testing.assert_allclose(result.value, expected, rtol=1e-12)
+
+
+def test_the_centroid_of_one_wave_is_its_frequency():
+    wave = torch.cos(2 * torch.pi * 5 * torch.arange(32) / 32).expand(4, 1, 32, 32).double()
+    psd = ChangePSD([0.0, 1.0])
+    for state in states([0 * wave, wave], [0.0, 1.0]):
+        psd.update(state)
+    assert psd.centroid().value == pytest.approx(5.0)
+
+
+def test_total_variation_is_zero_for_equals_and_one_for_strangers():
+    assert total_variation([0.5, 0.5], [0.5, 0.5]) == 0
+    assert total_variation([1.0, 0.0], [0.0, 1.0]) == 1
+    np.testing.assert_allclose(shares(np.array([[3.0, 1.0]])), [[0.75], [0.25]])
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: CFGChromatography([1.0, 0.0]), "log_snrs must be strictly increasing"),
+        (lambda: CFGChromatography([0.0]).update(1.0, noise(1, 1, 8, 8)), "log_snr must be one of the log_snrs that"),
+        (lambda: CFGChromatography([0.0]).result(), "count must be at least 1 sample; got 0"),
+        (lambda: ChangePSD([0.0]), "edges must be at least two"),
+        (
+            lambda: ChangePSD([0.0, 1.0]).update(State(1.0, *[noise(1, 1, 8, 8)] * 3)),
+            r"state must be first the one at 0.0, the first edge; got log-SNR 1.0",
+        ),
+        (lambda: guidance_power(0.0, [1.0, 1.0], [0.5, 2.0]), "between must be at most power"),
+        (lambda: guidance_power(0.0, [1.0, 1.0], [0.5]), "between must be at most power"),
+        (lambda: resolved(0.0, [1.0, -1.0]), "power must be finite and >= 0, one a band"),
+        (lambda: total_variation([np.nan], [0.0]), "shares must be free of NaN"),
+    ],
+)
+def test_bad_input_to_an_accumulator_is_refused_by_name(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+def test_a_missing_step_and_a_nan_are_refused_when_the_result_is_read():
+    measured = CFGChromatography([0.0, 1.0])
+    measured.update(0.0, noise(2, 1, 8, 8))
+    with pytest.raises(ValueError, match="samples must be as many at each log-SNR; got 0 to 2 a log-SNR"):
+        measured.result()
+    measured.update(1.0, torch.full((2, 1, 8, 8), float("nan")))
+    with pytest.raises(ValueError, match="samples must be finite"):
+        measured.result()

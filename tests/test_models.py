@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tiny import tiny
 
 from chroma import from_scheduler, models
 from chroma.predictors import UNetPredictor, cascade, from_pipeline, guided, residual_part
@@ -37,57 +38,6 @@ def weights(tmp_path, monkeypatch):
     return tmp_path / "weights"
 
 
-def tiny(kind, folder):
-    """A pipeline of the class `kind`, of a few thousand random weights, saved in `folder`."""
-    import diffusers
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, T5Config, T5EncoderModel, T5Tokenizer
-
-    def unet(cls, up, down, channels, **conditions):
-        return cls(
-            sample_size=8,
-            in_channels=channels[0],
-            out_channels=channels[1],
-            layers_per_block=1,
-            block_out_channels=(8, 8),
-            norm_num_groups=4,
-            down_block_types=("DownBlock2D", down),
-            up_block_types=(up, "UpBlock2D"),
-            **conditions,
-        )
-
-    cross = {"cross_attention_dim": 8, "attention_head_dim": 2}
-    conditional = diffusers.UNet2DConditionModel, "CrossAttnUpBlock2D", "CrossAttnDownBlock2D"
-    torch.manual_seed(0)
-    if kind == "DDPMPipeline":  # as google/ddpm-celebahq-256
-        net = unet(diffusers.UNet2DModel, "UpBlock2D", "DownBlock2D", (3, 3))
-        pipe = diffusers.DDPMPipeline(net, diffusers.DDPMScheduler())
-    elif kind == "StableDiffusionPipeline":
-        sizes = {"vocab_size": 3, "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1}
-        special = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
-        pipe = diffusers.StableDiffusionPipeline(
-            diffusers.AutoencoderKL(block_out_channels=(8,), norm_num_groups=4, latent_channels=4),
-            CLIPTextModel(CLIPTextConfig(**sizes, num_attention_heads=2, **special)),
-            CLIPTokenizer(vocab={"<|startoftext|>": 0, "<|endoftext|>": 1, "a</w>": 2}, merges=[]),
-            unet(*conditional, (4, 4), **cross),
-            diffusers.DDIMScheduler(clip_sample=False, steps_offset=1),
-            safety_checker=None,
-            feature_extractor=None,
-            requires_safety_checker=False,
-        )
-    else:
-        pipe = diffusers.IFPipeline(
-            T5Tokenizer(vocab=[("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁a", -1.0)]),
-            T5EncoderModel(T5Config(vocab_size=128, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)),
-            unet(*conditional, (3, 6), encoder_hid_dim=8, **cross),
-            diffusers.DDPMScheduler(beta_schedule="squaredcos_cap_v2", variance_type="learned_range"),
-            safety_checker=None,
-            feature_extractor=None,
-            watermarker=None,
-            requires_safety_checker=False,
-        )
-    pipe.save_pretrained(folder)
-
-
 KINDS = ["DDPMPipeline", "StableDiffusionPipeline", "IFPipeline"]
 
 
@@ -96,7 +46,7 @@ def saved(tmp_path_factory):
     """A folder with a tiny pipeline of each kind in it."""
     folder = tmp_path_factory.mktemp("pipelines")
     for kind in KINDS:
-        tiny(kind, folder / kind)
+        tiny(kind).save_pretrained(folder / kind)
     return folder
 
 

@@ -243,7 +243,7 @@ def test_a_log_snr_beyond_the_schedule_reads_its_nearest_end():
         (lambda: from_scheduler(object()), "scheduler must be a diffusers scheduler"),
         (
             lambda: from_scheduler(FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True)),
-            r"scheduler must be passed as RectifiedFlow\(shift=exp\(mu\)\)",
+            "scheduler must be passed with the number of tokens of its image",
         ),
         (
             lambda: from_scheduler(FlowMatchEulerDiscreteScheduler(invert_sigmas=True)),
@@ -258,3 +258,15 @@ def test_a_log_snr_beyond_the_schedule_reads_its_nearest_end():
 def test_bad_input_is_refused_by_name(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+@pytest.mark.parametrize("tokens", [256, 1024, 4096])
+def test_a_shift_that_depends_on_the_image_is_the_one_that_flux_itself_computes(tokens):
+    from diffusers.pipelines.flux.pipeline_flux import calculate_shift
+
+    scheduler = FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, base_shift=0.5, max_shift=1.15)
+    schedule = from_scheduler(scheduler, tokens=tokens)
+    given = np.linspace(1.0, 0.1, 10)
+    scheduler.set_timesteps(sigmas=given.tolist(), mu=calculate_shift(tokens, 256, 4096, 0.5, 1.15))
+    sigma = scheduler.sigmas[1:-1].double().numpy()  # without the two ends, where log-SNR is infinite
+    np.testing.assert_allclose(schedule.log_snr(given[1:]), 2 * np.log((1 - sigma) / sigma), atol=1e-5)
