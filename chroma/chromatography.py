@@ -100,8 +100,8 @@ def resolved(log_snr, power):
     """rho_m = s(z + log V_m): the share of band m's variance that E[x0 | x_t] has at `log_snr`, for Gaussian data.
 
     power: V_m, (levels,), the variance of a coefficient of each band (`chroma.measure.BandPower`). Returns (levels,) +
-    log_snr.shape. Its derivative, normalised over m, is ``chromatography(log_snr, levels, log V)``. Derived in the book,
-    page "Measuring it directly". Raises ValueError for NaN and for powers that are none.
+    log_snr.shape. Its derivative, normalised over m, is ``chromatography(log_snr, levels, log V)``. Derived in the
+    book, page "Measuring it directly". Raises ValueError for NaN and for powers that are none.
     """
     z, log_power = _by_level(log_snr, _powers("power", power))
     return np.exp(_log_expit(z + log_power))
@@ -111,10 +111,11 @@ def guidance_power(log_snr, power, between):
     """E e_CFG^2 of a coefficient of each band for Gaussian data: what Eq 19 measures, up to the sizes of the bands.
 
     alpha (1 - alpha) w / ((alpha v + 1 - alpha) (alpha V + 1 - alpha)), with V = `power` the variance of a coefficient,
-    w = `between` <= V that of its mean given the prompt, and v = V - w; both (levels,). Returns (levels,) + log_snr.shape.
-    Times `chroma.pyramid.band_sizes` and normalised, it is the prediction of the measured chromatogram. Where a prompt says
-    little (w << V) it is w/V s'(z + log V): the spectrum-aware chromatogram weighted by w/V. Derived in the book, page
-    "What does the guidance norm measure". Raises ValueError for NaN, or if 0 <= between <= power does not hold.
+    w = `between` <= V that of its mean given the prompt, and v = V - w; both (levels,). Returns (levels,) +
+    log_snr.shape. Times `chroma.pyramid.band_sizes` and normalised, it is the prediction of the measured
+    chromatogram. Where a prompt says little (w << V) it is w/V s'(z + log V): the spectrum-aware chromatogram
+    weighted by w/V. Derived in the book, page "What does the guidance norm measure". Raises ValueError for NaN, or if
+    0 <= between <= power does not hold.
     """
     total, of_prompt = _powers("power", power), _powers("between", between)
     if total.shape != of_prompt.shape or (of_prompt > total).any():

@@ -21,7 +21,6 @@ import numpy as np
 import torch
 
 from chroma._check import not_nan, refuse
-from chroma.chromatography import total_variation
 from chroma.pyramid import band_energy, band_sizes
 from chroma.sampling import State
 
@@ -89,7 +88,8 @@ class BandPower:
 
 
 def jackknife(parts: np.ndarray, weights: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -> Estimate:
-    """`function` of a mean, with the standard error that leaving out one part at a time tells (Efron and Tibshirani 1993).
+    """`function` of a mean, with the standard error that leaving out one part at a time tells (Efron and Tibshirani
+    1993).
 
     parts: (G, ...), the mean of each part; weights: (G,), how many samples each has. function: of an array
     of means (n, ...), the n of them side by side. Raises ValueError for less than two parts, and for NaN or infinity.
@@ -158,17 +158,16 @@ def shares(energy: np.ndarray) -> np.ndarray:
 def distances(energy: np.ndarray, theory) -> np.ndarray:
     """Total variation between `shares(energy)` and `theory`, (levels,) or (levels, steps): (..., steps)."""
     theory = not_nan("theory", theory)
-    return total_variation(
-        np.moveaxis(shares(energy), -2, 0), theory[:, None, :] if theory.ndim == 2 else theory[:, None, None]
-    )
+    theory = theory if theory.ndim == 2 else theory[:, None]
+    return np.abs(shares(energy) - theory).sum(-2) / 2
 
 
 class CFGChromatography(_Sums):
     """Eq 19: which resolution the guidance term e_CFG is made of, at each log-SNR.
 
     Norms are averaged over samples before they are divided: it is averages that a theory foretells. `result`,
-    `distance`, `mean_distance` and `energy` have their standard errors from a jackknife over (at most) `GROUPS` parts of
-    the samples; samples of one prompt are alike, so feed prompts in turn, or measure them with `chroma.runs`.
+    `distance`, `mean_distance` and `energy` have their standard errors from a jackknife over (at most) `GROUPS` parts
+    of the samples; samples of one prompt are alike, so feed prompts in turn, or measure them with `chroma.runs`.
     """
 
     def update(self, log_snr: float, guidance: torch.Tensor) -> None:
@@ -195,9 +194,9 @@ class CFGChromatography(_Sums):
 class Direct(_Sums):
     """Direct measurement: which part of real images' bands a denoiser knows at each log-SNR, without guidance.
 
-    rho_m(z) = 1 - E|x0hat - x0|^2_m / E|x0 - mean|^2_m, and its rate d rho_m / dz, whose shares are the chromatogram. Fed
-    by `chroma.sampling.forced`, which keeps image and noise while log-SNR goes up: differences are then of one sample with
-    itself, and their standard error shrinks with the step instead of staying that of rho.
+    rho_m(z) = 1 - E|x0hat - x0|^2_m / E|x0 - mean|^2_m, and its rate d rho_m / dz, whose shares are the chromatogram.
+    Fed by `chroma.sampling.forced`, which keeps image and noise while log-SNR goes up: differences are then of one
+    sample with itself, and their standard error shrinks with the step instead of staying that of rho.
 
     mean: (C, H, W), the mean of the data set that the images come from.
     """
@@ -234,18 +233,14 @@ class Direct(_Sums):
         return self._estimate(self._slopes)
 
     def shares(self) -> Estimate:
-        """The measured chromatogram: the rates over their sum, (levels, steps - 1). Wild where hardly any rate is left."""
-        return self._estimate(lambda sums: self._normalised(self._slopes(sums)))
+        """The measured chromatogram: the rates over their sum, (levels, steps - 1). Wild where hardly any rate is
+        left.
+        """
+        return self._estimate(lambda sums: shares(np.swapaxes(self._slopes(sums), -1, -2)))
 
     def distance(self, theory) -> Estimate:
         """Total variation between `shares` and `theory`, (levels, steps - 1) or (levels,): (steps - 1,)."""
-        theory = not_nan("theory", theory)
-        theory = theory if theory.ndim == 2 else theory[:, None]
-        return self._estimate(lambda sums: np.abs(self._normalised(self._slopes(sums)) - theory).sum(-2) / 2)
-
-    @staticmethod
-    def _normalised(rates: np.ndarray) -> np.ndarray:
-        return rates / rates.sum(-2, keepdims=True)
+        return self._estimate(lambda sums: distances(np.swapaxes(self._slopes(sums), -1, -2), theory))
 
 
 class ChangePSD:

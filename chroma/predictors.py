@@ -29,9 +29,9 @@ class NoisePredictor(Protocol):
 class NetworkPredictor(abc.ABC):
     """A network of diffusers and what it is told, as a noise predictor.
 
-    prompt: the tensors that the network takes beside image and time, by its own names for them, each (1 or B, ...): what
-    `chroma.prompts.encode` returns. Predictors of one network are evaluated in one forward of a larger batch (`together`).
-    The network computes in its own precision; everything around it is in that of x.
+    prompt: the tensors that the network takes beside image and time, by its own names for them, each (1 or B, ...):
+    what `chroma.prompts.encode` returns. Predictors of one network are evaluated in one forward of a larger batch
+    (`together`). The network computes in its own precision; everything around it is in that of x.
     """
 
     channels: int
@@ -77,8 +77,8 @@ class UNetPredictor(NetworkPredictor):
 
     unet: a UNet2DConditionModel, or a UNet2DModel without prompt; a second half of output channels (a learned variance)
     is dropped. schedule: the one it was trained with (`chroma.from_scheduler(pipe.scheduler)`). prompt: embeddings,
-    (1, tokens, width), or one for each image, (B, tokens, width); or all that `chroma.prompts.encode` returns. prediction:
-    what the UNet predicts, "epsilon" or "v_prediction" (``pipe.scheduler.config.prediction_type``).
+    (1, tokens, width), or one for each image, (B, tokens, width); or all that `chroma.prompts.encode` returns.
+    prediction: what the UNet predicts, "epsilon" or "v_prediction" (``pipe.scheduler.config.prediction_type``).
     """
 
     def __init__(
@@ -119,9 +119,9 @@ class UNetPredictor(NetworkPredictor):
 class TransformerPredictor(NetworkPredictor):
     """A flow-matching transformer of diffusers, SD3's or Flux's, as a noise predictor.
 
-    It was trained on (1 - sigma) x0 + sigma eps to predict eps - x0, and told sigma (Esser et al. 2024). The SNR of that
-    mixture is ((1 - sigma) / sigma)^2, so sigma = s(-log_snr / 2) whatever the `shift` of its scheduler, and x of Eq 1
-    is the same picture at another intensity. prompt: what `chroma.prompts.encode` returns.
+    It was trained on (1 - sigma) x0 + sigma eps to predict eps - x0, and told sigma (Esser et al. 2024). The SNR of
+    that mixture is ((1 - sigma) / sigma)^2, so sigma = s(-log_snr / 2) whatever the `shift` of its scheduler, and x
+    of Eq 1 is the same picture at another intensity. prompt: what `chroma.prompts.encode` returns.
     """
 
     def __init__(self, transformer, prompt: Mapping[str, torch.Tensor]):
@@ -169,9 +169,9 @@ class TransformerPredictor(NetworkPredictor):
 def from_pipeline(pipe, prompt: str | Sequence[str] | Mapping[str, torch.Tensor] = "") -> NetworkPredictor:
     """The noise predictor of a diffusers pipeline for a prompt, or one prompt an image; "" is unconditional.
 
-    pipe: of the classes of DeepFloyd IF, Stable Diffusion 1 and 2, SDXL, SD3 or Flux, or one without prompts. prompt: words,
-    or what `chroma.prompts.encode` made of them earlier: then the text encoders are not needed any more. Latent
-    models predict the noise of latents. Raises ValueError for a pipeline of another class.
+    pipe: of the classes of DeepFloyd IF, Stable Diffusion 1 and 2, SDXL, SD3 or Flux, or one without prompts. prompt:
+    words, or what `chroma.prompts.encode` made of them earlier: then the text encoders are not needed any more.
+    Latent models predict the noise of latents. Raises ValueError for a pipeline of another class.
     """
     told = prompt if isinstance(prompt, Mapping) else encode(pipe, prompt)
     if getattr(pipe, "transformer", None) is not None:
@@ -199,8 +199,8 @@ def together(predictors: Sequence[NoisePredictor], x: torch.Tensor, log_snr: flo
 class Guided:
     """Classifier-free guidance: eps + w (eps_c - eps) (Eq 5). A scale of 0 is `uncond`, 1 is `cond`.
 
-    guidance: e_CFG = eps_c - eps of the latest evaluation, (B, C, H, W), for a measurement to look at between two steps of
-    a sampler. scale: a number, or a function of log-SNR.
+    guidance: e_CFG = eps_c - eps of the latest evaluation, (B, C, H, W), for a measurement to look at between two
+    steps of a sampler. scale: a number, or a function of log-SNR.
     """
 
     guidance: torch.Tensor

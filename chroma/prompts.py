@@ -22,9 +22,9 @@ def encode(pipe, prompt: str | Sequence[str] = "") -> dict[str, torch.Tensor]:
     """The tensors that stand for `prompt` (B prompts, or one for all images) in the pipeline's network.
 
     IF and Stable Diffusion 1 and 2: encoder_hidden_states, (B, tokens, width). SDXL: and text_embeds, time_ids. SD3:
-    encoder_hidden_states and pooled_projections; Flux: and guidance. "" is what the pipeline itself takes for no prompt.
-    A pipeline without text encoder has no tensors. Raises ValueError for an empty list, and for a class of pipeline that
-    is none of these.
+    encoder_hidden_states and pooled_projections; Flux: and guidance. "" is what the pipeline itself takes for no
+    prompt. A pipeline without text encoder has no tensors. Raises ValueError for an empty list, and for a class of
+    pipeline that is none of these.
     """
     prompts = [prompt] if isinstance(prompt, str) else list(prompt)
     if not prompts or not all(isinstance(one, str) for one in prompts):

@@ -1,14 +1,17 @@
 """A measuring run: Eq 19 over a list of prompts, several seeds each, that goes on where it was stopped.
 
     python -m chroma.measure --model emoji-32 --prompts prompts.txt --steps 50 --seeds 4 --out measured.safetensors
-    accelerate launch --multi_gpu --num_processes 2 -m chroma.measure ... (without GPUs: ACCELERATE_USE_CPU=true in front)
+    accelerate launch --multi_gpu --num_processes 2 -m chroma.measure ... (without GPUs: ACCELERATE_USE_CPU=true in
+    front)
 
-What is measured of a prompt follows from its place in the list and its seeds alone. So a run that was killed goes on with
-the first prompt that is missing, and several processes, each with its share of the prompts, find the numbers of one.
+What is measured of a prompt follows from its place in the list and its seeds alone. So a run that was killed goes on
+with the first prompt that is missing, and several processes, each with its share of the prompts, find the numbers of
+one.
 
-The result is one safetensors file, read by `load`. Its tensors: ``energy``, (prompts, parts, steps, levels), |e_CFG^(m)|^2
-averaged over each part of a prompt's seeds (up to 32 seeds a part is a seed); ``weights``, (parts,), the seeds in each;
-``log_snrs``, (steps,). Its metadata, JSON under the key ``run``: model, prompts, seeds, scale and the rest of `Run`.
+The result is one safetensors file, read by `load`. Its tensors: ``energy``, (prompts, parts, steps, levels),
+|e_CFG^(m)|^2 averaged over each part of a prompt's seeds (up to 32 seeds a part is a seed); ``weights``, (parts,),
+the seeds in each; ``log_snrs``, (steps,). Its metadata, JSON under the key ``run``: model, prompts, seeds, scale and
+the rest of `Run`.
 """
 
 from __future__ import annotations
@@ -38,8 +41,8 @@ from chroma.schedules import Schedule
 class Run:
     """What a run measures, and all that its numbers depend on.
 
-    scale: of the guidance that steers the trajectories; None measures on real images instead. images: the sha256 of those
-    images, or None. shape: (C, H, W) of what is denoised: pixels, or latents. dtype: the network's precision.
+    scale: of the guidance that steers the trajectories; None measures on real images instead. images: the sha256 of
+    those images, or None. shape: (C, H, W) of what is denoised: pixels, or latents. dtype: the network's precision.
     """
 
     model: str
@@ -98,7 +101,9 @@ class Measured:
 
 
 def equidistant(schedule: Schedule, steps: int) -> np.ndarray:
-    """Log-SNRs, noisy to clean, in the middle of `steps` equal parts of the schedule's time: none of them is infinite."""
+    """Log-SNRs, noisy to clean, in the middle of `steps` equal parts of the schedule's time: none of them is
+    infinite.
+    """
     first, last = schedule.domain
     return schedule.log_snr(last - (np.arange(whole("steps", steps, 1)) + 0.5) / steps * (last - first))
 
@@ -117,10 +122,10 @@ def measure(
     """Measure `prompts` and save the result in the file `out`.
 
     pipe: from `chroma.models.load`; name: what to call it. seeds: trajectories of each prompt, steered by guidance of
-    `scale`; or, with `images`, (len(prompts), C, H, W), one for each prompt, that many noises on each (teacher forcing).
-    batch: the most images denoised at a time. Prompts that are finished wait in the folder `out`.parts. Raises ValueError
-    for an empty list, for images that do not fit, if `out` or its parts are of another run, and if the model's
-    predictions are not finite, naming the prompt; what was finished before is kept.
+    `scale`; or, with `images`, (len(prompts), C, H, W), one for each prompt, that many noises on each (teacher
+    forcing). batch: the most images denoised at a time. Prompts that are finished wait in the folder `out`.parts.
+    Raises ValueError for an empty list, for images that do not fit, if `out` or its parts are of another run, and if
+    the model's predictions are not finite, naming the prompt; what was finished before is kept.
     """
     from tqdm import tqdm
 
@@ -148,7 +153,7 @@ def measure(
     parts.mkdir(parents=True, exist_ok=True)
 
     state = accelerator()
-    mine = [i for i in range(state.process_index, len(prompts), state.num_processes)]
+    mine = range(state.process_index, len(prompts), state.num_processes)
     missing = [i for i in mine if _part(parts / f"{i}.safetensors", run) is None]
     told = {i: encode(pipe, prompts[i]) for i in missing}
     nothing = encode(pipe, "") if missing else {}
@@ -298,7 +303,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command line of ``python -m chroma.measure``."""
     parser = argparse.ArgumentParser(
         prog="python -m chroma.measure",
-        description="Measure which resolution a model's guidance draws when (Eq 19). A killed run goes on where it was.",
+        description="Measure which resolution a model's guidance draws when (Eq 19); killed runs go on where they were.",
     )
     parser.add_argument(
         "--model", required=True, help="a bundled model, the folder of a pipeline, or a hub's owner/name"
@@ -318,7 +323,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--dtype",
         choices=("float32", "float16", "bfloat16"),
         default="float32",
-        help="the network's precision (%(default)s: guidance is a small difference, and rounding looks like white noise)",
+        help="the network's precision (%(default)s: guidance is small, and the rounding of others looks like white noise)",
     )
     parser.add_argument("--offload", choices=("model", "sequential"), help="for a GPU too small for the pipeline")
     parser.add_argument("--compile", action="store_true", help="compile the network first (torch.compile)")

@@ -197,7 +197,10 @@ def test_a_stream_of_guidance_has_the_shares_and_the_jackknife_of_the_whole():
 
 def test_the_standard_error_does_not_depend_much_on_how_many_groups_there_are():
     samples = noise(3000, 2).abs().numpy()
-    ratio = lambda mean: mean[..., 0] / mean[..., 1]
+
+    def ratio(mean):
+        return mean[..., 0] / mean[..., 1]
+
     exact = jackknife(samples, np.ones(3000), ratio)
     grouped = jackknife(samples.reshape(30, 100, 2).mean(1), np.full(30, 100), ratio)
     assert exact.value == pytest.approx(grouped.value) and exact.count == grouped.count == 3000

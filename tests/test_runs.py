@@ -1,4 +1,4 @@
-"""A measuring run loses nothing, is the same however often it was interrupted, and says what is wrong with its input."""
+"""A measuring run loses nothing, does not mind being interrupted, and says what is wrong with its input."""
 
 import json
 import os
@@ -235,7 +235,7 @@ def test_the_command_line_says_which_file_is_at_fault(saved, spoil, words):
 
 
 def test_drawings_are_found_by_their_prompts(saved):
-    with pytest.raises(ValueError, match="prompts must be one of those that the bundled drawings go by .*; got a"):
+    with pytest.raises(ValueError, match=r"prompts must be one of those that the bundled drawings go by .*; got a"):
         runs.main(arguments(saved, "out.safetensors", "--images", "drawings"))
 
 
