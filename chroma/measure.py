@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from chroma._check import not_nan, refuse
+from chroma.chromatography import chromatography, guidance_power
 from chroma.pyramid import band_energy, band_sizes
 from chroma.sampling import State
 
@@ -151,8 +152,27 @@ class _Sums:
 
 
 def shares(energy: np.ndarray) -> np.ndarray:
-    """Energies (..., steps, levels) over their sum, levels first: (..., levels, steps) (Eq 19)."""
-    return np.swapaxes(energy / energy.sum(-1, keepdims=True), -1, -2)
+    """Energies (..., steps, levels) over their sum, levels first: (..., levels, steps) (Eq 19). NaN where all are 0."""
+    with np.errstate(invalid="ignore"):
+        return np.swapaxes(energy / energy.sum(-1, keepdims=True), -1, -2)
+
+
+def theories(log_snrs, shape: tuple[int, int, int], power=None, between=None) -> dict[str, np.ndarray]:
+    """What a measured chromatogram of (C, H, W) images may be compared with: name -> shares, (levels, steps) or
+    (levels,).
+
+    power: V_m, (levels,), for the two that know the spectrum of the data; between: w_m, for the one that knows what the
+    prompts decide of it (`chroma.chromatography.guidance_power`), unless given all of it.
+    """
+    sizes = band_sizes(shape)
+    found = {}
+    if power is not None:
+        energy = guidance_power(log_snrs, power, power if between is None else between) * sizes[:, None]
+        found["formula for the norm"] = energy / energy.sum(0)
+    found["the paper's rₘ"] = chromatography(log_snrs, len(sizes))
+    if power is not None:
+        found["spectrum-aware rₘ"] = chromatography(log_snrs, len(sizes), np.log(power))
+    return found | {"white noise": sizes / sizes.sum()}
 
 
 def distances(energy: np.ndarray, theory) -> np.ndarray:
@@ -241,6 +261,33 @@ class Direct(_Sums):
     def distance(self, theory) -> Estimate:
         """Total variation between `shares` and `theory`, (levels, steps - 1) or (levels,): (steps - 1,)."""
         return self._estimate(lambda sums: distances(np.swapaxes(self._slopes(sums), -1, -2), theory))
+
+    def mean_distance(self, theory) -> Estimate:
+        """The mean of `distance`, each interval weighing as much as is generated in it: sum_m of the rates, if any."""
+
+        def mean(sums: np.ndarray) -> np.ndarray:
+            rates = np.swapaxes(self._slopes(sums), -1, -2)
+            weights = np.maximum(rates.sum(-1), 0)
+            apart = np.where(weights > 0, distances(rates, theory), 0.0)
+            return (apart * weights).sum(-1) / weights.sum(-1)
+
+        return self._estimate(mean)
+
+    def information(self) -> Estimate:
+        """What x_t tells of x0 in each band up to each of `log_snrs`, in nats, (levels, steps): 0 at the first.
+
+        I-MMSE (Guo, Shamai and Verdu 2005): d I / d SNR = E|x0hat - x0|^2 / 2, here band by band and integrated by the
+        trapezoidal rule. For an exact predictor the sum over bands grows to the entropy of a finite data set; an
+        inexact one has larger errors and seems to learn more.
+        """
+
+        def integrated(sums: np.ndarray) -> np.ndarray:
+            rate = sums[..., 0, :] * np.exp(self.log_snrs)[:, None] / 2  # dI/dz
+            parts = (rate[..., 1:, :] + rate[..., :-1, :]) / 2 * np.diff(self.log_snrs)[:, None]
+            total = np.concatenate([np.zeros_like(rate[..., :1, :]), parts.cumsum(-2)], -2)
+            return np.swapaxes(total, -1, -2)
+
+        return self._estimate(integrated)
 
 
 class ChangePSD:

@@ -28,8 +28,7 @@ import torch
 from chroma import data, models
 from chroma._check import finite, refuse, replace_file, whole
 from chroma._processes import accelerator
-from chroma.chromatography import chromatography
-from chroma.measure import CFGChromatography, Estimate, distances, jackknife, shares
+from chroma.measure import CFGChromatography, Estimate, distances, jackknife, shares, theories
 from chroma.predictors import Guided, from_pipeline
 from chroma.prompts import encode
 from chroma.pyramid import band_sizes
@@ -255,11 +254,7 @@ def report(measured: Measured) -> str:
     for i in steps:
         values = zip(result.value[:, i], result.standard_error[:, i], strict=True)
         lines.append(f"{measured.log_snrs[i]:7.2f}  " + " ".join(f"{v:7.3f}±{e:.4f}" for v, e in values))
-    theories = {
-        "the paper's r_m": chromatography(measured.log_snrs, levels),
-        "white noise": measured.null,
-    }
-    for name, theory in theories.items():
+    for name, theory in theories(measured.log_snrs, measured.run.shape).items():
         distance = measured.mean_distance(theory)
         lines.append(
             f"total variation from {name}, mean over steps: {distance.value:.3f}±{distance.standard_error:.3f}"
@@ -303,7 +298,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command line of ``python -m chroma.measure``."""
     parser = argparse.ArgumentParser(
         prog="python -m chroma.measure",
-        description="Measure which resolution a model's guidance draws when (Eq 19); killed runs go on where they were.",
+        description="Measure which resolution a model's guidance draws when (Eq 19); killed runs go on.",
     )
     parser.add_argument(
         "--model", required=True, help="a bundled model, the folder of a pipeline, or a hub's owner/name"
@@ -323,7 +318,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--dtype",
         choices=("float32", "float16", "bfloat16"),
         default="float32",
-        help="the network's precision (%(default)s: guidance is small, and the rounding of others looks like white noise)",
+        help="the network's precision (%(default)s: guidance is small, and rounding looks like white noise)",
     )
     parser.add_argument("--offload", choices=("model", "sequential"), help="for a GPU too small for the pipeline")
     parser.add_argument("--compile", action="store_true", help="compile the network first (torch.compile)")

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from chroma.chromatography import chromatography, guidance_power, resolved, total_variation
-from chroma.exact import GaussianPredictor
+from chroma.exact import EmpiricalPredictor, GaussianPredictor
 from chroma.measure import BandPower, CFGChromatography, ChangePSD, Direct, Mean, jackknife, radial_psd, shares
 from chroma.predictors import guided
 from chroma.pyramid import band_energy, band_sizes, bands
@@ -310,3 +310,25 @@ def test_a_missing_step_and_a_nan_are_refused_when_the_result_is_read():
     measured.update(1.0, torch.full((2, 1, 8, 8), float("nan")))
     with pytest.raises(ValueError, match="samples must be finite"):
         measured.result()
+
+
+def test_a_finite_set_tells_of_itself_as_many_nats_as_the_logarithm_of_its_size():
+    # I-MMSE: the integral of the exact predictor's error over SNR is the entropy of which image it is
+    images = noise(16, 1, 8, 8, seed=3)
+    z = np.linspace(-14, 8, 111)
+    direct = Direct(z, images.mean(0))
+    for seed in range(100):
+        for state in forced(EmpiricalPredictor(images), images, noise(*images.shape, seed=seed), z):
+            direct.update(state, images)
+    information = direct.information()
+    assert information.value[:, 0].max() == 0
+    total, error = information.value[:, -1].sum(), information.standard_error[:, -1].sum()
+    assert abs(total - np.log(16)) < 3 * error and error < 0.1
+
+
+def test_a_finite_set_known_for_certain_has_no_distance_left_to_measure():
+    images = noise(4, 1, 8, 8, seed=3)
+    direct = Direct([-4.0, 0.0, 30.0, 31.0], images.mean(0))
+    for state in forced(EmpiricalPredictor(images), images, noise(*images.shape), direct.log_snrs):
+        direct.update(state, images)
+    assert np.isfinite(direct.mean_distance(np.full(4, 0.25)).value)

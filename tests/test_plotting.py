@@ -8,6 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from chroma import plotting
+from chroma.measure import Estimate
 from chroma.palette import LEVELS, level_colour, level_name
 
 matplotlib.use("agg")
@@ -16,14 +17,25 @@ rng = np.random.default_rng(0)
 image = rng.uniform(-1, 1, (3, 8, 8))
 x = np.linspace(0, 1, 50)
 shares = np.full((4, 50), 0.25)
+
+
+def measured(shape):
+    return Estimate(rng.uniform(0.1, 0.4, shape), np.full(shape, 0.02), 9)
+
+
 FIGURES = {
     "idea": lambda: plotting.idea([image, image[:, ::2, ::2]], [0.8, 0.6], image),
     "trajectory": lambda: plotting.trajectory({"x": [image, image], "change": [None, image]}, ["a", "b"]),
-    "change_spectra": lambda: plotting.change_spectra({"noise": (rng.uniform(1, 2, (3, 20, 16)), ["a", "b", "c"])}),
+    "change_spectra": lambda: plotting.change_spectra({"noise": (measured((3, 16)), ["a", "b", "c"])}),
     "matched_clocks": lambda: plotting.matched_clocks(
         {"x": [image, image], "Dx": [image, image]}, {"x": ["1", "2"], "Dx": ["3", "4"]}, ((0, 0), (1, 1))
     ),
     "adjusted_times": lambda: plotting.adjusted_times(x, shares, shares, 8),
+    "measured chromatogram": lambda: plotting.chromatogram(x, {"a": measured((4, 50))}, 8, shares[:, 0], "log-SNR"),
+    "gallery": lambda: plotting.gallery(x, dict.fromkeys("abcd", (image, shares)), 8),
+    "distances": lambda: plotting.distances(x, {"a": {"one": measured(50), "two": x}}, "log-SNR"),
+    "resolved_fractions": lambda: plotting.resolved_fractions(x, {"a": (measured((4, 50)), shares)}, 8),
+    "band_powers": lambda: plotting.band_powers(dict.fromkeys("ab", measured(4)), 8),
     "chromatogram": lambda: plotting.chromatogram(x, {"a": shares, "b": shares}, 8, shares[:, 0]),
     "theorem": lambda: plotting.theorem(dict.fromkeys("abc", (x, x)), dict.fromkeys("abc", shares), 8),
     "cascade_parts": lambda: plotting.cascade_parts({"t": [image, image]}, ["a", "b"], {1: "#ff0000"}),

@@ -195,7 +195,7 @@ def arguments(folder, out, *more):
 def test_the_command_line_measures_and_reports(saved, whole, capsys):
     runs.main(arguments(saved, "out.safetensors"))
     said = capsys.readouterr().out
-    assert "total variation from the paper's r_m, mean over steps: " in said
+    assert "total variation from the paper's rₘ, mean over steps: " in said
     assert "9 samples: 3 prompts, 3 seeds each" in said
     measured = runs.load(saved / "out.safetensors")
     alike(measured.energy, whole.energy)  # in the layout that `load` gives a UNet
