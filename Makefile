@@ -22,7 +22,7 @@ test: book ## run all tests, those of the built site too
 	$(BIN)/python -m pytest
 
 bench: .venv/stamp ## measure speed against named peers, on an idle machine, into _build/bench.json
-	for script in sampling training; do $(BIN)/python tests/bench/$$script.py; done
+	for script in sampling measuring training; do $(BIN)/python tests/bench/$$script.py; done
 
 lint: .venv/stamp ## check style and formatting
 	$(BIN)/ruff check .

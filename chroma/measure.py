@@ -153,7 +153,7 @@ class _Sums:
 
 def shares(energy: np.ndarray) -> np.ndarray:
     """Energies (..., steps, levels) over their sum, levels first: (..., levels, steps) (Eq 19). NaN where all are 0."""
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):
         return np.swapaxes(energy / energy.sum(-1, keepdims=True), -1, -2)
 
 

@@ -46,6 +46,11 @@ def _figure(draw):
     return styled
 
 
+def _width(panels) -> float:
+    """Inches for panels side by side: no wider than a page can show without small print."""
+    return float(np.clip(4.4 * len(panels), 6.6, 9.8))
+
+
 def pixels(x) -> np.ndarray:
     """An image (3, H, W) in [-1, 1], array or tensor, as (H, W, 3) in [0, 1]; what is outside is clipped."""
     return np.clip((np.asarray(x, dtype=np.float64).transpose(1, 2, 0) + 1) / 2, 0, 1)
@@ -124,8 +129,7 @@ def change_spectra(panels: dict[str, tuple]):
     panels: title -> (an Estimate of the densities, (intervals, K) at 1 .. K cycles per image, the intervals' names).
     Lines are means over samples; bands are two standard errors to either side.
     """
-    width = 8.8 if len(panels) == 2 else 3.5 * len(panels)
-    figure, axes = plt.subplots(1, len(panels), figsize=(width, 3.7), squeeze=False, sharey=True)
+    figure, axes = plt.subplots(1, len(panels), figsize=(_width(panels), 3.7), squeeze=False, sharey=True)
     for ax, (title, (density, names)) in zip(axes[0], panels.items(), strict=True):
         frequency = np.arange(1, density.value.shape[-1] + 1)
         colours = plt.get_cmap("plasma")(np.linspace(0, 0.82, len(names)))
@@ -178,16 +182,18 @@ def chromatogram(x: np.ndarray, panels: dict, size: int, null: np.ndarray, xlabe
     Shares are an array, or an Estimate, drawn with two standard errors to either side. x: times or log-SNRs, in order;
     noise is drawn on the left if `xlabel` says that it is time. null: (levels,) the shares of white noise, dotted.
     """
+    highest = 0.82
     span = (x.max(), x.min()) if xlabel.startswith("time") else (x.min(), x.max())
     figure, axes = plt.subplots(
         2, len(panels), figsize=(max(6.6, 4.6 * len(panels)), 4.9), height_ratios=[1, 0.62], sharex=True, squeeze=False
     )
     for (top, bottom), (title, given) in zip(axes.T, panels.items(), strict=True):
         shares, errors = _with_errors(given)
+        highest = max(highest, float(shares.max()) + 0.07)
         for level, (curve, error) in enumerate(zip(shares, errors, strict=True)):
             _curve(top, x, curve, error, level_colour(level))
             top.axhline(null[level], color=level_colour(level), linewidth=0.8, linestyle=":")
-        top.set(ylabel="share rₘ", ylim=(0, 0.82), xlim=span, title=title)
+        top.set(ylabel="share rₘ", ylim=(0, highest), xlim=span, title=title)
         _label_curves(top, x, dict(enumerate(shares)), size)
         heat_map(bottom, x, shares, size)
         bottom.set_xlabel(xlabel)
@@ -233,7 +239,7 @@ def gallery(t: np.ndarray, cells: dict[str, tuple], size: int):
 @_figure
 def distances(x: np.ndarray, panels: dict[str, dict], xlabel: str, ylabel: str = "total variation"):
     """How far theories are from a measurement along x; panels: title -> theory -> an Estimate or array, (len(x),)."""
-    figure, axes = plt.subplots(1, len(panels), figsize=(max(6.6, 4.4 * len(panels)), 3.4), squeeze=False, sharey=True)
+    figure, axes = plt.subplots(1, len(panels), figsize=(_width(panels), 3.4), squeeze=False, sharey=True)
     looks = (("#d1495b", "-"), ("#2f86c4", "--"), ("#3f8f3a", "-."), ("#777777", ":"))
     for ax, (title, curves) in zip(axes[0], panels.items(), strict=True):
         for (name, given), (colour, style) in zip(curves.items(), looks, strict=False):
@@ -247,8 +253,7 @@ def distances(x: np.ndarray, panels: dict[str, dict], xlabel: str, ylabel: str =
 @_figure
 def resolved_fractions(z: np.ndarray, panels: dict[str, tuple], size: int):
     """What is known of each band: title -> (an Estimate of rho_m, (levels, len(z)); the theory's, dashed)."""
-    width = max(6.6, 4.4 * len(panels))
-    figure, axes = plt.subplots(1, len(panels), figsize=(width, 3.7), squeeze=False, sharey=True)
+    figure, axes = plt.subplots(1, len(panels), figsize=(_width(panels), 3.7), squeeze=False, sharey=True)
     for ax, (title, (measured, theory)) in zip(axes[0], panels.items(), strict=True):
         values, errors = _with_errors(measured)
         for level, (value, error, foretold) in enumerate(zip(values, errors, theory, strict=True)):
@@ -274,7 +279,7 @@ def band_powers(sets: dict, size: int):
     ax.annotate("what the paper's $r_m$ assumes", (0, 1), (0, -11), textcoords="offset points", fontsize=8.5)
     ax.set(yscale="log", xlabel="resolution", ylabel="band power Vₘ / 4ᵐ")
     ax.set_xticks(levels, [level_name(size, level) for level in levels])
-    ax.legend(fontsize=8.5)
+    ax.legend(fontsize=8.5, loc="upper right", bbox_to_anchor=(1, 0.93))
     return figure
 
 

