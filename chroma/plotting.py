@@ -367,6 +367,34 @@ def ablations(blocks: dict[str, dict[str, Sequence]]):
     return figure
 
 
+@_figure
+def atlas_chart(charts: dict[str, Sequence[dict]], photographs: bool = True):
+    """Rows of `chroma.atlas.atlas`, scheduler -> rows: a column a step, coloured by the share of each resolution in
+    it.
+    """
+    figure, axes = plt.subplots(len(charts), 1, figsize=(8.8, 1.15 * len(charts) + 0.6), squeeze=False)
+    for ax, (title, rows) in zip(axes[:, 0], charts.items(), strict=True):
+        key = "share_photographs" if photographs else "share"
+        sides = list(rows[0][key])
+        bottom = np.zeros(len(rows))
+        for side in reversed(sides):  # coarse at the bottom
+            share = np.array([row[key][side] for row in rows])
+            level = int(np.log2(64)) - int(np.log2(int(side)))  # one grid, one colour: 64 x 64 is level 0 of the book's
+            ax.bar(range(len(rows)), share, 1.0, bottom=bottom, color=level_colour(level), label=f"{side}×{side}")
+            bottom += share
+        ax.set(xlim=(-0.5, len(rows) - 0.5), ylim=(0, 1), yticks=[], xticks=[0, len(rows) - 1])
+        ax.set_title(title, fontsize=9)
+        ax.grid(False)
+        ax.spines[:].set_visible(False)
+        ax.tick_params(length=0, labelsize=7)
+    handles = {}
+    for ax in axes[:, 0]:
+        handles |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+    order = sorted(handles, key=lambda name: -int(name.split("×")[0]))
+    figure.legend([handles[name] for name in order], order, loc="outside lower center", ncols=6, fontsize=8)
+    return figure
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence]):
     """A Markdown table for a notebook: numbers to four significant digits, anything else as it is."""
     from IPython.display import Markdown

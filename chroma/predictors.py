@@ -15,7 +15,7 @@ import torch
 from chroma._check import finite, refuse
 from chroma.chromatography import intensity, shift
 from chroma.prompts import encode
-from chroma.pyramid import downsample, residual, upsample
+from chroma.pyramid import bands, downsample, residual, upsample
 from chroma.sampling import amplitudes
 from chroma.schedules import Schedule, from_scheduler
 
@@ -188,6 +188,7 @@ Weight = float | Callable[[float], float]  # a number, or a function of log-SNR
 
 def together(predictors: Sequence[NoisePredictor], x: torch.Tensor, log_snr: float) -> list[torch.Tensor]:
     """What each predictor says of x, (B, C, H, W) each: one forward of a larger batch where all are one network."""
+    predictors = [one.at(log_snr) if isinstance(one, Switched) else one for one in predictors]
     first, *others = predictors
     if not (others and isinstance(first, NetworkPredictor) and all(first._shares(other) for other in others)):
         return [predictor(x, log_snr) for predictor in predictors]
@@ -235,6 +236,44 @@ def composed(uncond: NoisePredictor, conds: Sequence[NoisePredictor], weights: S
         noise, *conditional = together([uncond, *(cond for cond, _ in active)], x, log_snr)
         guidance = [w * (said - noise) for said, (_, w) in zip(conditional, active, strict=True)]
         return sum(guidance, noise)
+
+    return predict
+
+
+class Switched:
+    """One predictor until a moment, another from then on: a negative prompt that changes, say.
+
+    predictors: n; moments: the n - 1 log-SNRs, increasing, from which the next one has its turn
+    (`chroma.switching.moment`).
+    """
+
+    def __init__(self, predictors: Sequence[NoisePredictor], moments: Sequence[float]):
+        if len(moments) != len(predictors) - 1 or sorted(moments) != list(moments):
+            must = f"increasing, one less than the {len(predictors)} predictors"
+            raise refuse("moments", list(moments), must)
+        self.predictors, self.moments = list(predictors), list(moments)
+
+    def at(self, log_snr: float) -> NoisePredictor:
+        """The predictor whose turn it is."""
+        return self.predictors[sum(log_snr >= moment for moment in self.moments)]
+
+    def __call__(self, x: torch.Tensor, log_snr: float) -> torch.Tensor:
+        return self.at(log_snr)(x, log_snr)
+
+
+def guided_by_band(cond: NoisePredictor, uncond: NoisePredictor, scales: Sequence[Weight]) -> NoisePredictor:
+    """Guidance with a scale for each band: eps + sum_m w_m (e_CFG)^(m), the bands of Eq 19; all alike, it is `guided`.
+
+    scales: numbers or functions of log-SNR, finest band first, one for each band of the image.
+    """
+
+    def predict(x: torch.Tensor, log_snr: float) -> torch.Tensor:
+        noise, conditional = together([uncond, cond], x, log_snr)
+        parts = bands(conditional - noise)
+        if len(scales) != len(parts):
+            raise refuse("scales", f"{len(scales)} of them", f"one for each of the {len(parts)} bands, finest first")
+        now = [scale(log_snr) if callable(scale) else scale for scale in scales]
+        return sum((w * part for w, part in zip(now, parts, strict=True)), noise)
 
     return predict
 

@@ -130,6 +130,18 @@ def _ddpm(predictor, x, steps, generator):
         x = x + fresh * torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
 
 
+def sdedit(
+    predictor: NoisePredictor, image: torch.Tensor, noise: torch.Tensor, log_snrs: Sequence[float]
+) -> Iterator[State]:
+    """SDEdit (Meng et al. 2021): noise an image to the first of `log_snrs` (Eq 1), then `ddim` from there.
+
+    image, noise: (B, C, H, W). The earlier the first log-SNR, the coarser what is drawn anew; chosen by resolution:
+    ``remaining(log_snrs, moment(at="8x8", size=32))`` of `chroma.switching`.
+    """
+    steps = _steps("log_snrs", log_snrs)
+    return ddim(predictor, add_noise(_image("image", image), _image("noise", noise), steps[0]), steps)
+
+
 def invert(predictor: NoisePredictor, image: torch.Tensor, log_snrs: Sequence[float]) -> Iterator[State]:
     """DDIM inversion: Eq 4 run from the image to its noise; the last state's x is the starting noise for `ddim`.
 

@@ -305,6 +305,22 @@ class Discrete(Schedule):
         return i + np.clip(f, 0.0, 1.0)
 
 
+def flow_shift(config, tokens: int | None = None) -> float:
+    """SD3's `shift` of a flow-matching configuration, for an image of so many tokens if it depends on them."""
+    if not config.get("use_dynamic_shifting"):
+        return config.get("shift", 1.0)
+    if tokens is None or config.get("time_shift_type", "exponential") != "exponential":
+        raise refuse(
+            "scheduler",
+            "one with use_dynamic_shifting",
+            "passed with the number of tokens of its image, or as RectifiedFlow(shift=exp(mu))",
+        )
+    # mu grows linearly with the number of tokens, as in FluxPipeline
+    few, many = config["base_image_seq_len"], config["max_image_seq_len"]
+    slope = (config["max_shift"] - config["base_shift"]) / (many - few)
+    return float(np.exp(config["base_shift"] + slope * (tokens - few)))
+
+
 def from_scheduler(scheduler, tokens: int | None = None) -> Schedule:
     """The training noise schedule of a diffusers scheduler, read from its configuration.
 
@@ -321,16 +337,7 @@ def from_scheduler(scheduler, tokens: int | None = None) -> Schedule:
     if config.get("use_flow_sigmas"):  # multistep solvers lent to flow-matching models
         return RectifiedFlow(config["flow_shift"])
     if config.get("use_dynamic_shifting"):
-        if tokens is None or config.get("time_shift_type", "exponential") != "exponential":
-            raise refuse(
-                "scheduler",
-                f"{name} with use_dynamic_shifting",
-                "passed with the number of tokens of its image, or as RectifiedFlow(shift=exp(mu))",
-            )
-        # mu grows linearly with the number of tokens, as in FluxPipeline
-        few, many = config["base_image_seq_len"], config["max_image_seq_len"]
-        slope = (config["max_shift"] - config["base_shift"]) / (many - few)
-        return RectifiedFlow(float(np.exp(config["base_shift"] + slope * (tokens - few))))
+        return RectifiedFlow(flow_shift(config, tokens))
     if config.get("invert_sigmas"):
         raise refuse("scheduler", f"{name} with invert_sigmas", "one whose time runs from clean to noisy")
     if "FlowMatch" in name and "shift" in config:

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from tiny import tiny
 
 from chroma.chromatography import chromatography, guidance_power, resolved, total_variation
 from chroma.exact import EmpiricalPredictor, GaussianPredictor
 from chroma.measure import BandPower, CFGChromatography, ChangePSD, Direct, Mean, jackknife, radial_psd, shares
-from chroma.predictors import guided
+from chroma.predictors import from_pipeline, guided
 from chroma.pyramid import band_energy, band_sizes, bands
 from chroma.sampling import State, add_noise, ddim, forced
 
@@ -332,3 +333,16 @@ def test_a_finite_set_known_for_certain_has_no_distance_left_to_measure():
     for state in forced(EmpiricalPredictor(images), images, noise(*images.shape), direct.log_snrs):
         direct.update(state, images)
     assert np.isfinite(direct.mean_distance(np.full(4, 0.25)).value)
+
+
+def test_nothing_is_read_off_the_device_while_it_samples_and_measures():
+    pipe = tiny("IFPipeline")
+    predictor = guided(from_pipeline(pipe, "a"), from_pipeline(pipe), 3.0)
+    measured = CFGChromatography([-2.0, 0.0, 2.0])
+    states = ddim(predictor, noise(2, 3, 8, 8).float(), measured.log_snrs)  # checks what it is handed
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        for state in states:
+            measured.update(state.log_snr, predictor.guidance)
+    seen = {event.key for event in profile.key_averages()}
+    assert "aten::convolution" in seen  # the profiler did look
+    assert not seen & {"aten::item", "aten::_local_scalar_dense", "aten::nonzero"}

@@ -1,0 +1,89 @@
+"""In stock pipelines of every class a prompt changes on the step that was asked for."""
+
+import numpy as np
+import pytest
+import torch
+from tiny import tiny
+
+from chroma import models
+from chroma.callbacks import switch_prompts
+from chroma.predictors import Switched, from_pipeline, guided
+from chroma.prompts import encode
+from chroma.sampling import ddim
+from chroma.steps import visited
+
+KINDS = ["StableDiffusionPipeline", "StableDiffusionXLPipeline", "StableDiffusion3Pipeline", "FluxPipeline"]
+
+
+@pytest.fixture
+def told(request):
+    """A tiny pipeline, and what its network is told at each step of a call."""
+    pipe = tiny(request.param)
+    if request.param == "FluxPipeline":
+        pipe.default_sample_size = 8
+    seen = []
+    models.network(pipe).register_forward_pre_hook(
+        lambda _, args, kwargs: seen.append(kwargs["encoder_hidden_states"][-1].clone()), with_kwargs=True
+    )
+    return pipe, seen
+
+
+@pytest.mark.parametrize("told", KINDS, indirect=True)
+@pytest.mark.parametrize("steps", [5, 8])
+def test_each_step_is_told_the_prompt_whose_turn_it_is(told, steps):
+    pipe, seen = told
+    words = [encode(pipe, prompt)["encoder_hidden_states"][0] for prompt in ("a", "b")]
+    size = {"height": 8, "width": 8} if "Flux" in type(pipe).__name__ else {}
+    pipe(**switch_prompts(pipe, ["a", "b"], ["4x4"], steps), **size, output_type="latent")
+    z = visited(pipe.scheduler)
+    half = -np.log(4)  # 4x4 is the level below 8x8
+    assert len(seen) == steps and 0 < (z >= half).sum() < steps
+    for now, step_told in zip(z, seen, strict=True):
+        assert torch.equal(step_told, words[int(now >= half)])
+
+
+@pytest.mark.parametrize("told", KINDS, indirect=True)
+def test_a_switch_before_the_first_step_or_after_the_last_is_the_single_prompt(told):
+    pipe, seen = told
+    size = {"height": 8, "width": 8} if "Flux" in type(pipe).__name__ else {}
+    words = [encode(pipe, prompt)["encoder_hidden_states"][0] for prompt in ("a", "b")]
+    for at, index in ((-float("inf"), 1), (float("inf"), 0)):
+        seen.clear()
+        pipe(**switch_prompts(pipe, ["a", "b"], [at], 3), **size, output_type="latent")
+        assert all(torch.equal(one, words[index]) for one in seen)
+
+
+def test_it_draws_what_the_project_s_own_loop_draws():
+    pipe = tiny("StableDiffusionPipeline")
+    start = torch.randn((1, *models.shape(pipe)), generator=torch.Generator().manual_seed(0))
+    arguments = switch_prompts(pipe, ["a", "b"], ["4x4"], 6, guidance_scale=3.0)
+    drawn = pipe(**arguments, latents=start, output_type="latent").images
+    changing = Switched([from_pipeline(pipe, "a"), from_pipeline(pipe, "b")], [-np.log(4)])
+    *_, last = ddim(guided(changing, from_pipeline(pipe), 3.0), start.double(), visited(pipe.scheduler))
+    torch.testing.assert_close(last.x0.float(), drawn, atol=2e-4, rtol=1e-4)
+
+
+def test_several_images_of_a_prompt_change_together():
+    pipe = tiny("StableDiffusionPipeline")
+    arguments = switch_prompts(pipe, ["a", "b"], ["4x4"], 4)
+    assert pipe(**arguments, num_images_per_prompt=3, output_type="latent").images.shape[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (
+            lambda: switch_prompts(tiny("IFPipeline"), ["a", "b"], ["4x4"]),
+            "pipe must be one of StableDiffusionPipeline",
+        ),
+        (lambda: switch_prompts(tiny(KINDS[0]), ["a", "b"], []), "at must be 1 moments, one less than the prompts"),
+        (lambda: switch_prompts(tiny(KINDS[0]), ["a", "b"], ["3x3"]), "at must be one of 8x8, 4x4"),
+        (
+            lambda: switch_prompts(tiny(KINDS[0]), ["a", "b", "a"], ["8x8", "4x4"]),
+            "at must be in the order of generation",
+        ),
+    ],
+)
+def test_bad_input_is_refused_by_name(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
