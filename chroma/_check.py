@@ -40,7 +40,7 @@ def finite(name: str, value, *, above: float = -np.inf) -> float:
 
 def replace_file(path: Path, content: bytes) -> None:
     """Write a file so that a kill at any moment leaves either the old one or the new one."""
-    beside = path.with_suffix(".partial")
+    beside = path.with_name(f"{path.name}.partial")
     with open(beside, "wb") as file:
         file.write(content)
         file.flush()

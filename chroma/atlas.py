@@ -26,8 +26,8 @@ from chroma.published import SHIPPED
 from chroma.schedules import expit
 from chroma.steps import Plan, plan, visited
 
-# V_m / 4^m of the bundled photographs by the side of the grid, pixels in [-1, 1]; a test computes them again. Finer grids
-# follow the power law of these.
+# V_m / 4^m of the bundled photographs by the side of the grid, pixels in [-1, 1]; a test computes them again.
+# Finer grids follow the power law of these.
 PHOTOGRAPHS = {1: 0.0734, 2: 0.0613, 4: 0.0540, 8: 0.0444, 16: 0.0335, 32: 0.0257, 64: 0.0197, 128: 0.0153}
 SLOPE = -0.347
 PIXEL_VARIANCE = 0.264  # of the same photographs; latents are scaled to variance one
@@ -98,7 +98,7 @@ def _shares(grown: np.ndarray) -> np.ndarray:
 
 
 def _find(scheduler) -> tuple[Mapping, int | None, int | None]:
-    """The configuration (or the scheduler itself), and the size and latent factor that go with it, if they are known."""
+    """The configuration (or the scheduler itself), and the size and latent factor that go with it, if known."""
     if isinstance(scheduler, Mapping) or hasattr(scheduler, "set_timesteps"):
         return scheduler, None, None
     if scheduler in SHIPPED:

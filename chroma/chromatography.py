@@ -90,8 +90,8 @@ def _powers(name: str, power) -> np.ndarray:
 
 
 def _by_level(log_snr, power: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """z, and log V_m shaped to broadcast against it: (levels,) + z.shape."""
-    z = not_nan("log_snr", log_snr)
+    """z within +-1e6, where every limit is reached, and log V_m shaped to broadcast against it: (levels,) + z.shape."""
+    z = np.clip(not_nan("log_snr", log_snr), -1e6, 1e6)
     with np.errstate(divide="ignore"):
         return z, np.log(power).reshape(-1, *[1] * z.ndim)
 

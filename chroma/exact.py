@@ -94,7 +94,7 @@ class EmpiricalPredictor:
         flat = x.flatten(1)
         # -|x - s y|^2 / 2 sigma^2 without |x|^2, which is common to all images
         products = torch.cat([flat @ y.T for y in self._chunks(x)], 1).double()  # large numbers whose differences count
-        logits = (signal * products - signal**2 / 2 * self._squares) / max(sigma, TINY) ** 2
+        logits = (signal * products - signal**2 / 2 * self._squares.to(products.device)) / max(sigma, TINY) ** 2
         return torch.softmax(logits, 1).to(x)
 
     def denoise(self, x: torch.Tensor, log_snr: float) -> torch.Tensor:

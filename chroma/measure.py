@@ -28,6 +28,11 @@ from chroma.sampling import State
 GROUPS = 32
 
 
+def precise(x: torch.Tensor) -> torch.Tensor:
+    """x in double precision, or in single on the one kind of device that has no other (Apple's)."""
+    return x.detach().to(torch.float32 if x.device.type == "mps" else torch.float64)
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A mean over `count` samples and its standard error; arrays of one shape."""
@@ -47,7 +52,7 @@ class Mean:
         """Add a batch of samples, (B, ...), kept in double precision on their device."""
         if not len(samples):
             raise refuse("samples", "an empty batch", "at least one")
-        samples = samples.detach().double()
+        samples = precise(samples)
         count, mean = len(samples), samples.mean(0)
         total, delta = self.count + count, mean - self.mean
         self.mean = self.mean + delta * (count / total)
@@ -79,7 +84,7 @@ class BandPower:
         """Add a batch of images of one shape."""
         if self._shape is not None and tuple(x.shape[1:]) != self._shape:
             raise refuse("x", tuple(x.shape), f"a batch of shape (B, {', '.join(map(str, self._shape))}) as before")
-        energy = band_energy(x.double())
+        energy = band_energy(precise(x))
         self._shape = tuple(x.shape[1:])
         self._mean.update(energy / torch.from_numpy(band_sizes(self._shape)).to(energy))
 
@@ -118,32 +123,39 @@ class _Sums:
             raise refuse("log_snrs", log_snrs, "strictly increasing, from noisy to clean")
         self.log_snrs = steps
         self._step = {float(z): i for i, z in enumerate(steps)}
-        self._counts, self._sums = [0] * len(steps), None
+        self._turn, self._counts, self._sums = [0] * len(steps), np.zeros((len(steps), GROUPS), int), None
 
-    def _add(self, log_snr: float, samples: torch.Tensor) -> None:
-        """Add a batch of samples, (B, ...), at one of `log_snrs`."""
+    def _add(self, log_snr: float, samples: torch.Tensor, alike: bool = False) -> None:
+        """Add a batch of samples, (B, ...), at one of `log_snrs`: one a group, or all of them, if alike, to one
+        group.
+        """
         if log_snr not in self._step:
             raise refuse("log_snr", log_snr, "one of the log_snrs that the accumulator was made for")
         step = self._step[log_snr]
         if self._sums is None:
             self._shape = tuple(samples.shape[1:])
-            self._sums = samples.new_zeros((len(self._counts), GROUPS, *self._shape))
+            self._sums = samples.new_zeros((len(self._turn), GROUPS, *self._shape))
         if tuple(samples.shape[1:]) != self._shape:
             raise refuse("samples", tuple(samples.shape), f"a batch of shape (B, {', '.join(map(str, self._shape))})")
-        first = self._counts[step]
-        group = torch.arange(first, first + len(samples), device=samples.device) % GROUPS
-        self._sums[step].index_add_(0, group, samples)
-        self._counts[step] += len(samples)
+        first = self._turn[step]
+        if alike:
+            self._sums[step, first % GROUPS] += samples.sum(0)
+            self._counts[step, first % GROUPS] += len(samples)
+        else:
+            group = torch.arange(first, first + len(samples), device=samples.device) % GROUPS
+            self._sums[step].index_add_(0, group, samples)
+            np.add.at(self._counts[step], np.arange(first, first + len(samples)) % GROUPS, 1)
+        self._turn[step] += 1 if alike else len(samples)
 
     def parts(self) -> tuple[np.ndarray, np.ndarray]:
         """The mean of each group that has samples, (groups, steps, ...), and how many it has, (groups,)."""
-        if len(set(self._counts)) > 1:
-            raise refuse("samples", f"{min(self._counts)} to {max(self._counts)} a log-SNR", "as many at each log-SNR")
-        count = self._counts[0]
-        if not count:
-            raise refuse("count", count, "at least 1 sample")
-        weights = np.array([len(range(group, count, GROUPS)) for group in range(min(count, GROUPS))])
-        sums = self._sums.cpu().numpy().swapaxes(0, 1)[: len(weights)]
+        counts = self._counts.sum(1)
+        if (self._counts != self._counts[0]).any():
+            raise refuse("samples", f"{counts.min()} to {counts.max()} a log-SNR", "the same at each log-SNR")
+        if not counts[0]:
+            raise refuse("count", 0, "at least 1 sample")
+        weights = self._counts[0][self._counts[0] > 0]
+        sums = self._sums.cpu().double().numpy().swapaxes(0, 1)[: len(weights)]
         return sums / weights.reshape(-1, *[1] * (sums.ndim - 1)), weights
 
     def _estimate(self, function: Callable[[np.ndarray], np.ndarray]) -> Estimate:
@@ -185,14 +197,16 @@ def distances(energy: np.ndarray, theory) -> np.ndarray:
 class CFGChromatography(_Sums):
     """Eq 19: which resolution the guidance term e_CFG is made of, at each log-SNR.
 
-    Norms are averaged over samples before they are divided: it is averages that a theory foretells. `result`,
-    `distance`, `mean_distance` and `energy` have their standard errors from a jackknife over (at most) `GROUPS` parts
-    of the samples; samples of one prompt are alike, so feed prompts in turn, or measure them with `chroma.runs`.
+    Norms are averaged over samples before they are divided: it is averages that a theory foretells. Standard errors
+    are a jackknife's over (at most) `GROUPS` parts of the samples, which are dealt in turn.
     """
 
-    def update(self, log_snr: float, guidance: torch.Tensor) -> None:
-        """Add e_CFG of a batch, (B, C, H, W), at one of `log_snrs` (`chroma.predictors.Guided.guidance`)."""
-        self._add(log_snr, band_energy(guidance.detach().double()))
+    def update(self, log_snr: float, guidance: torch.Tensor, alike: bool = False) -> None:
+        """Add e_CFG of a batch, (B, C, H, W), at one of `log_snrs` (`chroma.predictors.Guided.guidance`).
+
+        alike: the batch is of one prompt or image; standard errors are then over batches.
+        """
+        self._add(log_snr, band_energy(precise(guidance)), alike)
 
     def result(self) -> Estimate:
         """The shares, finest first, (levels, steps)."""
@@ -227,8 +241,8 @@ class Direct(_Sums):
 
     def update(self, state: State, x0: torch.Tensor) -> None:
         """Add a state of `forced` on the images x0, (B, C, H, W)."""
-        images = x0.double()
-        error, total = band_energy(state.x0.double() - images), band_energy(images - self.mean.to(images))
+        images = precise(x0)
+        error, total = band_energy(precise(state.x0) - images), band_energy(images - self.mean.to(images))
         self._add(state.log_snr, torch.stack([error, total], 1))
 
     @staticmethod
@@ -289,6 +303,15 @@ class Direct(_Sums):
 
         return self._estimate(integrated)
 
+    def total_information(self) -> Estimate:
+        """The sum of `information` over bands, up to the last log-SNR: one number, in nats."""
+
+        def integrated(sums: np.ndarray) -> np.ndarray:
+            rate = sums[..., 0, :].sum(-1) * np.exp(self.log_snrs) / 2
+            return np.trapezoid(rate, self.log_snrs)
+
+        return self._estimate(integrated)
+
 
 class ChangePSD:
     """Fig 1b: the power spectral density of the changes of E[x0 | x_t] within intervals of log-SNR.
@@ -311,8 +334,8 @@ class ChangePSD:
         if state.log_snr != self.edges[0]:
             if self._before is None:
                 raise refuse("state", f"log-SNR {state.log_snr}", f"first the one at {self.edges[0]}, the first edge")
-            self._sums._add(state.log_snr, radial_psd(state.x0.double() - self._before))
-        self._before = state.x0.double()
+            self._sums._add(state.log_snr, radial_psd(precise(state.x0) - self._before))
+        self._before = precise(state.x0)
 
     def result(self) -> Estimate:
         """The densities at 1 .. H/2 cycles per image, (intervals, H // 2)."""

@@ -7,6 +7,7 @@ downsampling loses (Eqs 21 and 23) and are parts of a cascade. Each card says ho
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 from contextlib import contextmanager
@@ -87,9 +88,22 @@ def latents(pipe, images: torch.Tensor) -> torch.Tensor:
     vae = getattr(pipe, "vae", None)
     if vae is None:
         return images
+    given = vae.dtype
+    if given == torch.float16 and vae.config.force_upcast:  # SDXL's overflows in half precision
+        vae.to(torch.float32)
     with torch.no_grad():
-        modes = torch.cat([vae.encode(image.to(vae.device, vae.dtype)).latent_dist.mode() for image in images.split(1)])
-    return ((modes - (vae.config.shift_factor or 0.0)) * vae.config.scaling_factor).to(images)
+        modes = [vae.encode(image.to(device(pipe), vae.dtype)).latent_dist.mode() for image in images.split(1)]
+    if vae.dtype != given:
+        vae.to(given)
+    return ((torch.cat(modes) - (vae.config.shift_factor or 0.0)) * vae.config.scaling_factor).to(images)
+
+
+def fingerprint(pipe) -> str:
+    """A short name for the weights of a pipeline's network: another one for other weights, the same on every device."""
+    sizes = [
+        f"{name} {tuple(p.shape)} {float(p.float().abs().mean()):.3e}" for name, p in network(pipe).named_parameters()
+    ]
+    return hashlib.sha256("\n".join(sizes).encode()).hexdigest()[:16]
 
 
 def schedule(pipe, shape: tuple[int, int, int]) -> Schedule:

@@ -40,11 +40,13 @@ from chroma.schedules import Schedule
 class Run:
     """What a run measures, and all that its numbers depend on.
 
-    scale: of the guidance that steers the trajectories; None measures on real images instead. images: the sha256 of
-    those images, or None. shape: (C, H, W) of what is denoised: pixels, or latents. dtype: the network's precision.
+    weights: `chroma.models.fingerprint` of the network. scale: of the guidance that steers the trajectories; None
+    measures on real images instead. images: the sha256 of those images, or None. shape: (C, H, W) of what is
+    denoised: pixels, or latents. dtype: the network's precision.
     """
 
     model: str
+    weights: str
     prompts: tuple[str, ...]
     log_snrs: tuple[float, ...]
     seeds: int
@@ -114,30 +116,32 @@ def measure(
     out: str | Path,
     steps: int = 50,
     seeds: int = 4,
-    scale: float = 7.0,
+    scale: float = 4.0,
     images: torch.Tensor | None = None,
     batch: int = 16,
 ) -> Measured:
     """Measure `prompts` and save the result in the file `out`.
 
     pipe: from `chroma.models.load`; name: what to call it. seeds: trajectories of each prompt, steered by guidance of
-    `scale`; or, with `images`, (len(prompts), C, H, W), one for each prompt, that many noises on each (teacher
-    forcing). batch: the most images denoised at a time. Prompts that are finished wait in the folder `out`.parts.
-    Raises ValueError for an empty list, for images that do not fit, if `out` or its parts are of another run, and if
-    the model's predictions are not finite, naming the prompt; what was finished before is kept.
+    `scale`; or, with `images`, (len(prompts), 3, H, W) in [-1, 1], one for each prompt, that many noises on each
+    (teacher forcing; a latent model sees what its VAE makes of them). batch: the most samples of a prompt at a time.
+    Prompts that are finished wait in the folder `out`.parts. Raises ValueError for an empty list, for images that do
+    not fit, if `out` or its parts are of another run, and if the model's predictions are not finite, naming the
+    prompt; what was finished before is kept.
     """
     from tqdm import tqdm
 
-    prompts = tuple(prompts)
+    prompts = (prompts,) if isinstance(prompts, str) else tuple(prompts)
     if not prompts or not all(isinstance(prompt, str) for prompt in prompts):
         raise refuse("prompts", prompts, "at least one, in words")
     whole("seeds", seeds, 1 if len(prompts) > 1 else 2)
-    shape = models.shape(pipe) if images is None else tuple(images.shape[1:])
-    if images is not None and (images.ndim != 4 or len(images) != len(prompts) or shape[0] != models.shape(pipe)[0]):
-        must = f"({len(prompts)}, {models.shape(pipe)[0]}, H, W), one for each prompt"
-        raise refuse("images", f"shape {tuple(images.shape)}", must)
+    if images is not None and (images.ndim != 4 or images.shape[:2] != (len(prompts), 3)):
+        raise refuse("images", f"shape {tuple(images.shape)}", f"({len(prompts)}, 3, H, W), one for each prompt")
+    clean = None if images is None else models.latents(pipe, images)
+    shape = models.shape(pipe) if clean is None else tuple(clean.shape[1:])
     run = Run(
         name,
+        models.fingerprint(pipe),
         prompts,
         tuple(equidistant(models.schedule(pipe, shape), steps).tolist()),
         seeds,
@@ -152,13 +156,18 @@ def measure(
     parts.mkdir(parents=True, exist_ok=True)
 
     state = accelerator()
-    mine = range(state.process_index, len(prompts), state.num_processes)
-    missing = [i for i in mine if _part(parts / f"{i}.safetensors", run) is None]
-    told = {i: encode(pipe, prompts[i]) for i in missing}
-    nothing = encode(pipe, "") if missing else {}
+    missing = [i for i in range(len(prompts)) if _part(parts / f"{i}.safetensors", run) is None]
+    state.wait_for_everyone()  # all have seen the same parts: now they may add to them
+    missing = missing[state.process_index :: state.num_processes]
+    # embeddings of large text encoders take megabytes a prompt: they wait on the host
+    told = {i: {name: tensor.cpu() for name, tensor in encode(pipe, prompts[i]).items()} for i in missing}
+    nothing = encode(pipe, "")
+    if not nothing:
+        raise refuse("pipe", type(pipe).__name__, "one that takes prompts: without them there is no guidance")
     for i in tqdm(missing, unit=" prompts", disable=not (missing and state.is_local_main_process)):
-        predictor = Guided(from_pipeline(pipe, told.pop(i)), from_pipeline(pipe, nothing), run.scale or 0.0)
-        energy, weights = _one(predictor, run, i, None if images is None else images[i], batch, models.device(pipe))
+        now = {name: tensor.to(models.device(pipe)) for name, tensor in told.pop(i).items()}
+        predictor = Guided(from_pipeline(pipe, now), from_pipeline(pipe, nothing), run.scale or 0.0)
+        energy, weights = _one(predictor, run, i, None if clean is None else clean[i], batch, models.device(pipe))
         if not np.isfinite(energy).all():
             raise refuse(f"the model's prediction for prompt {i}, {prompts[i]!r},", "NaN or infinite values", "finite")
         _save(parts / f"{i}.safetensors", run, {"energy": energy, "weights": weights})
@@ -242,7 +251,10 @@ def load(file: str | Path) -> Measured:
     """The result of a run. Raises ValueError, naming the file, if it is corrupt."""
     record, arrays = _open(Path(file))
     fields = {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
-    return Measured(Run(**fields), arrays["log_snrs"], arrays["energy"], arrays["weights"])
+    try:
+        return Measured(Run(**fields), arrays["log_snrs"], arrays["energy"], arrays["weights"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{file} is not a result that this version of chroma.measure reads ({error})") from error
 
 
 def report(measured: Measured) -> str:
@@ -291,7 +303,7 @@ def _images(listed: str | None, prompts: Sequence[str], pipe) -> torch.Tensor | 
         if len(files) != len(prompts):
             raise refuse("images", f"{len(files)} files", f"one for each of the {len(prompts)} prompts, a line each")
         images = np.stack([data.image(file, side) for file in files])
-    return models.latents(pipe, torch.from_numpy(images))
+    return torch.from_numpy(images)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -307,12 +319,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", required=True, type=Path, help="the file for the result, NAME.safetensors")
     parser.add_argument("--steps", type=int, default=50, help="times at which it is measured (%(default)s)")
     parser.add_argument("--seeds", type=int, default=4, help="samples of each prompt (%(default)s)")
-    parser.add_argument("--scale", type=float, default=7.0, help="guidance scale of the trajectories (%(default)s)")
+    parser.add_argument("--scale", type=float, default=4.0, help="guidance scale of the trajectories (%(default)s)")
     parser.add_argument(
         "--images",
         help="measure on real images instead: 'drawings', or a text file with the path of an image for each prompt",
     )
-    parser.add_argument("--batch", type=int, default=16, help="the most images at a time (%(default)s)")
+    parser.add_argument("--batch", type=int, default=16, help="the most samples of a prompt at a time (%(default)s)")
     parser.add_argument("--device", help="cpu, cuda, mps, ... (a GPU, if there is one)")
     parser.add_argument(
         "--dtype",
@@ -328,7 +340,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not prompts:
         raise refuse("prompts", f"{args.prompts}, which is empty", "a text file with a prompt in each line")
     state = accelerator()
-    pipe = models.load(args.model, args.device or str(state.device), getattr(torch, args.dtype), args.offload)
+    device = args.device or str(state.device)
+    if torch.device(device).index is None and torch.device(device).type == state.device.type:
+        device = str(state.device)  # each process its own GPU
+    pipe = models.load(args.model, device, getattr(torch, args.dtype), args.offload)
     if args.compile:
         models.network(pipe).compile()
     images = _images(args.images, prompts, pipe)

@@ -306,7 +306,7 @@ def test_bad_input_to_an_accumulator_is_refused_by_name(call, words):
 def test_a_missing_step_and_a_nan_are_refused_when_the_result_is_read():
     measured = CFGChromatography([0.0, 1.0])
     measured.update(0.0, noise(2, 1, 8, 8))
-    with pytest.raises(ValueError, match="samples must be as many at each log-SNR; got 0 to 2 a log-SNR"):
+    with pytest.raises(ValueError, match="samples must be the same at each log-SNR; got 0 to 2 a log-SNR"):
         measured.result()
     measured.update(1.0, torch.full((2, 1, 8, 8), float("nan")))
     with pytest.raises(ValueError, match="samples must be finite"):
@@ -323,8 +323,9 @@ def test_a_finite_set_tells_of_itself_as_many_nats_as_the_logarithm_of_its_size(
             direct.update(state, images)
     information = direct.information()
     assert information.value[:, 0].max() == 0
-    total, error = information.value[:, -1].sum(), information.standard_error[:, -1].sum()
-    assert abs(total - np.log(16)) < 3 * error and error < 0.2
+    total = direct.total_information()
+    assert total.value == pytest.approx(information.value[:, -1].sum())
+    assert abs(total.value - np.log(16)) < 3 * total.standard_error and total.standard_error < 0.1
 
 
 def test_a_finite_set_known_for_certain_has_no_distance_left_to_measure():
@@ -346,3 +347,22 @@ def test_nothing_is_read_off_the_device_while_it_samples_and_measures():
     seen = {event.key for event in profile.key_averages()}
     assert "aten::convolution" in seen  # the profiler did look
     assert not seen & {"aten::item", "aten::_local_scalar_dense", "aten::nonzero"}
+
+
+def test_samples_that_are_alike_count_as_one_for_the_standard_error():
+    e = noise(40, 1, 8, 8) * torch.linspace(1, 3, 40)[:, None, None, None]
+    four_times = e.repeat_interleave(4, 0)
+    apart, together_ = CFGChromatography([0.0]), CFGChromatography([0.0])
+    for part in e.split(1):
+        apart.update(0.0, part)
+    for part in four_times.split(4):
+        together_.update(0.0, part, alike=True)
+    assert together_.result().count == 160
+    np.testing.assert_allclose(together_.result().value, apart.result().value)
+    np.testing.assert_allclose(together_.result().standard_error, apart.result().standard_error)
+
+
+def test_infinite_log_snrs_have_their_limits():
+    assert guidance_power(np.inf, [1.0, 4.0], [0.5, 4.0]).tolist() == pytest.approx([0, 1])
+    assert guidance_power(-np.inf, [1.0, 4.0], [0.5, 4.0]).tolist() == [0, 0]
+    assert resolved(np.inf, [0.0, 1.0]).tolist() == [0, 1]

@@ -8,6 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from chroma import plotting
+from chroma.atlas import atlas
 from chroma.measure import Estimate
 from chroma.palette import LEVELS, level_colour, level_name
 
@@ -35,6 +36,10 @@ FIGURES = {
     "gallery": lambda: plotting.gallery(x, dict.fromkeys("abcd", (image, shares)), 8),
     "distances": lambda: plotting.distances(x, {"a": {"one": measured(50), "two": x}}, "log-SNR"),
     "resolved_fractions": lambda: plotting.resolved_fractions(x, {"a": (measured((4, 50)), shares)}, 8),
+    "switching": lambda: plotting.switching({"a": [image] * 3, "b": [image] * 3}, [1.0, 0.5, 0.0], x, shares, 8),
+    "commitments": lambda: plotting.commitments(x, {"a": measured((4, 50))}, 8, "η", "share"),
+    "weights": lambda: plotting.weights(x, {"step": x, "ramp": x}, {"8×8": 0.5}),
+    "atlas_chart": lambda: plotting.atlas_chart({"a": atlas("if", 5), "b": atlas("sd3", 5)}),
     "band_powers": lambda: plotting.band_powers(dict.fromkeys("ab", measured(4)), 8),
     "chromatogram": lambda: plotting.chromatogram(x, {"a": shares, "b": shares}, 8, shares[:, 0]),
     "theorem": lambda: plotting.theorem(dict.fromkeys("abc", (x, x)), dict.fromkeys("abc", shares), 8),

@@ -45,7 +45,7 @@ def alike(energy, other):
 
 
 def test_the_energies_are_those_of_a_loop_by_hand(pipe, whole):
-    predictor = guided(from_pipeline(pipe, PROMPTS[1]), from_pipeline(pipe), 7.0)
+    predictor = guided(from_pipeline(pipe, PROMPTS[1]), from_pipeline(pipe), 4.0)
     by_hand = CFGChromatography(whole.log_snrs)
     start = torch.stack([runs._noise((3, 8, 8), 1, seed) for seed in range(3)])
     for state in ddim(predictor, start, whole.log_snrs):
@@ -139,7 +139,7 @@ def test_latent_models_are_measured_on_latents(kind, tmp_path):
     measured = runs.measure(latent, kind, ["a", "b"], tmp_path / "one.safetensors", steps=3, seeds=2)
     assert measured.run.shape == (4, 8, 8) and np.isfinite(measured.result().value).all()
     side = models.pixels(latent)
-    images = models.latents(latent, torch.zeros(2, 3, side, side))
+    images = torch.zeros(2, 3, side, side)
     forced = runs.measure(latent, kind, ["a", "b"], tmp_path / "two.safetensors", steps=3, seeds=2, images=images)
     assert forced.run.scale is None and len(forced.run.images) == 64
 
@@ -255,3 +255,26 @@ def test_two_processes_find_the_numbers_of_one(saved, whole):
     two = runs.load(saved / "two.safetensors")
     alike(two.energy, whole.energy)
     assert json.loads(json.dumps(two.run.prompts)) == PROMPTS
+
+
+def test_other_weights_are_another_run(pipe, whole, tmp_path):
+    out = tmp_path / "out.safetensors"
+    runs.measure(pipe, "tiny", PROMPTS, out, steps=4, seeds=3)
+    other = tiny("IFPipeline")
+    with torch.no_grad():
+        other.unet.conv_out.weight *= 1.01
+    with pytest.raises(ValueError, match="out must be a new file, or one of this very run"):
+        runs.measure(other, "tiny", PROMPTS, out, steps=4, seeds=3)
+
+
+def test_a_model_without_prompts_has_no_guidance_to_measure(tmp_path):
+    with pytest.raises(ValueError, match=r"pipe must be one that takes prompts: .*; got DDPMPipeline"):
+        runs.measure(tiny("DDPMPipeline"), "ddpm", PROMPTS, tmp_path / "out.safetensors", steps=4, seeds=3)
+
+
+def test_a_file_of_another_making_is_refused_by_name(whole, tmp_path):
+    from safetensors.numpy import save_file
+
+    save_file({"energy": whole.energy}, tmp_path / "x.safetensors", {"run": '{"colour": "red"}'})
+    with pytest.raises(ValueError, match=r"is not a result that this version of chroma\.measure reads"):
+        runs.load(tmp_path / "x.safetensors")
