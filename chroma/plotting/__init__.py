@@ -4,6 +4,7 @@ Each takes arrays that are ready to draw and returns a Matplotlib figure. Levels
 and are named at the curve. Time runs as generation does, from noise (left) to image (right), as in the paper's Fig 4.
 """
 
+from chroma.palette import level_name
 from chroma.plotting._style import heat_map, pixels
 from chroma.plotting.acting import atlas_chart, commitments, switching, weights
 from chroma.plotting.measured import band_powers, change_spectra, chromatogram, distances, gallery, resolved_fractions
@@ -33,6 +34,7 @@ __all__ = [
     "gallery",
     "heat_map",
     "idea",
+    "level_name",
     "matched_clocks",
     "pixels",
     "resolved_fractions",

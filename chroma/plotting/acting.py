@@ -73,11 +73,13 @@ def switching(rows: dict[str, Sequence], etas: Sequence[float], t: np.ndarray, s
 def commitments(x: np.ndarray, panels: dict, size: int, xlabel: str, ylabel: str):
     """A curve a resolution against x, in order of x; panels: title -> an Estimate or array, (levels, len(x))."""
     figure, axes = plt.subplots(1, len(panels), figsize=(4.6 * len(panels), 3.6), squeeze=False, sharey=True)
+    low = min(-0.03, *(float(_with_errors(given)[0].min()) for given in panels.values()))
+    high = 1.05 * max(float(_with_errors(given)[0].max()) for given in panels.values())
     for ax, (title, given) in zip(axes[0], panels.items(), strict=True):
         values, errors = _with_errors(given)
         for level, (value, error) in enumerate(zip(values, errors, strict=True)):
             _curve(ax, x, value, error, level_colour(level), label=level_name(size, level), marker="o", markersize=3)
-        ax.set(xlabel=xlabel, title=title, xlim=(x[0], x[-1]), ylim=(min(-0.03, float(values.min())), None))
+        ax.set(xlabel=xlabel, title=title, xlim=(x[0], x[-1]), ylim=(low, high))
     axes[0, 0].set_ylabel(ylabel)
     axes[0, -1].legend(fontsize=8, title="resolution", title_fontsize=8)
     return figure
