@@ -11,6 +11,8 @@ from playwright.sync_api import expect
 
 import chroma
 from chroma.explorer import LABELS
+from chroma.published import SHIPPED
+from chroma.steps import plan
 
 TIME = "time, from noise to image"
 SAME = {"rtol": 1e-9, "atol": 1e-9}  # of the order of 1e-15 in fact
@@ -229,13 +231,39 @@ def test_two_schedules_differ_in_time_and_coincide_in_log_snr(explorer):
     check(explorer.state())
 
 
+def test_the_comb_marks_the_steps_of_a_shipped_scheduler_on_either_axis(explorer):
+    assert explorer.page.locator(".chroma-view .tooth").count() == 0
+    explorer.choose("steps of", SHIPPED["sdxl"].title)
+    z = plan(SHIPPED["sdxl"].config, 30).log_snrs
+    places = explorer.curves()["comb"]
+    np.testing.assert_allclose(places, 1 - chroma.Cosine().time(z), atol=1e-6)  # log-SNRs have six digits
+    assert explorer.page.locator(".chroma-view .tooth").count() == 30
+    said = explorer.page.locator(".teeth").inner_text()
+    led = np.bincount(chroma.chromatography(z, 7).argmax(0), minlength=7)
+    assert "the 30 steps of SDXL" in said
+    for level, count in enumerate(led):
+        assert (f"{64 >> level}×{64 >> level}: {count}" in said) == (count > 0)
+
+    explorer.choose("how many steps", "10")
+    assert len(explorer.curves()["comb"]) == 10
+    explorer.choose("steps of", SHIPPED["sd3"].title)  # it begins at pure noise: the very left
+    assert explorer.curves()["comb"][0] == 0
+    explorer.page.get_by_role("radio", name="time", exact=True).focus()
+    explorer.page.keyboard.press("ArrowRight")
+    assert (np.diff(explorer.curves()["comb"]) > 0).all()
+    explorer.choose("steps of", "no scheduler")
+    assert (
+        explorer.page.locator(".chroma-view .tooth").count() == 0 and not explorer.page.locator(".teeth").inner_text()
+    )
+
+
 def test_every_control_has_a_name_and_every_picture_a_description(explorer):
     explorer.choose("schedule", "EDM")
     explorer.settle()
     root = explorer.page.locator(".chroma-explorer")
     sliders = {"levels", TIME, "σ min", "σ max", "ρ"}
     assert {handle.get_attribute("aria-label") for handle in root.get_by_role("slider").all()} == sliders
-    for label in ("schedule", "compare with", "image size", "kernel n", "time t"):
+    for label in ("schedule", "compare with", "steps of", "how many steps", "image size", "kernel n", "time t"):
         assert root.get_by_label(label, exact=True).count() == 1
     assert root.get_by_role("radiogroup", name="axis").get_by_role("radio").count() == 2
     for picture in root.locator("[role=img]").all():

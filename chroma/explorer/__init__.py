@@ -19,11 +19,14 @@ import traitlets
 
 from chroma._check import refuse, whole
 from chroma.palette import LEVELS
+from chroma.published import SHIPPED
 from chroma.pyramid import depth
 from chroma.schedules import EDM, Cosine, Linear, Natural, RectifiedFlow, ScaledLinear, Sigmoid
+from chroma.steps import plan
 
 SIZES = (32, 64, 128, 256)
 KERNELS = (2, 4)
+STEPS = (10, 20, 30, 50)
 NATURAL_LAST = 12.0  # Natural never ends; by t = 12 even the coarsest level of a 64 x 64 image has begun
 
 LABELS = {
@@ -77,6 +80,17 @@ def _kind(kind: type) -> dict:
     return {"name": kind.__name__, "label": LABELS[kind], "last": last, "parameters": _defaults(kind)}
 
 
+def _comb(name: str) -> dict:
+    """The log-SNRs of a shipped scheduler's steps, one list for each of STEPS; None is -inf, which JSON lacks."""
+    shipped = SHIPPED[name]
+    tokens = (shipped.size // shipped.latent_factor // 2) ** 2
+    plans = [plan(shipped.config, count, tokens).log_snrs for count in STEPS]
+    return {
+        "label": shipped.title,
+        "log_snrs": [[round(float(z), 6) if np.isfinite(z) else None for z in log_snrs] for log_snrs in plans],
+    }
+
+
 def levels_of(size: int, kernel: int) -> int:
     """How many levels an image of side `size` has."""
     return 1 + depth((size, size), kernel)
@@ -84,8 +98,10 @@ def levels_of(size: int, kernel: int) -> int:
 
 class ScheduleView(anywidget.AnyWidget):
     """The drawing half of the explorer. Its traits hold what the reader chose; indices point into `kinds`, `sizes`,
-    `kernels`; `compare` is 0 for none, else 1 + an index into `kinds`; `progress` is the place of `t` on the axis,
-    from noise (0) to image (1). Schedule parameters are traits too, named "Cosine_s" after class and field."""
+    `kernels`; `compare` is 0 for none, else 1 + an index into `kinds`, and `comb` one into `combs`; `progress` is the
+    place of `t` on the axis, from noise (0) to image (1). Schedule parameters are traits too, named "Cosine_s" after
+    class and field.
+    """
 
     _esm = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in ("schedules.js", "draw.js", "widget.js"))
     _css = (_HERE / "explorer.css").read_text(encoding="utf-8")
@@ -94,10 +110,14 @@ class ScheduleView(anywidget.AnyWidget):
     colours = traitlets.List(list(LEVELS)).tag(sync=True)
     kernels = traitlets.List(list(KERNELS)).tag(sync=True)
     sizes = traitlets.List(list(SIZES)).tag(sync=True)
+    combs = traitlets.List([_comb(name) for name in SHIPPED]).tag(sync=True)
+    steps = traitlets.List(list(STEPS)).tag(sync=True)
     photograph = traitlets.Unicode().tag(sync=True)
 
     schedule = traitlets.Int(0).tag(sync=True)
     compare = traitlets.Int(0).tag(sync=True)
+    comb = traitlets.Int(0).tag(sync=True)
+    count = traitlets.Int(STEPS.index(30)).tag(sync=True)
     axis = traitlets.Int(0).tag(sync=True)
     size = traitlets.Int(0).tag(sync=True)
     kernel = traitlets.Int(0).tag(sync=True)
@@ -179,6 +199,8 @@ def _controls(view: ScheduleView) -> ipywidgets.Widget:
     controls = [
         schedule,
         choose("compare", "compare with", ["nothing", *LABELS.values()]),
+        choose("comb", "steps of", ["no scheduler", *(comb["label"] for comb in view.combs)]),
+        choose("count", "how many steps", [str(count) for count in view.steps]),
         choose("axis", "axis", ["time", "log-SNR"], ipywidgets.RadioButtons, orientation="horizontal"),
         choose("size", "image size", [f"{side} × {side}" for side in view.sizes]),
         choose("kernel", "kernel n", [f"{n} × {n} pixels" for n in KERNELS]),

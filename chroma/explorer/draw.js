@@ -134,8 +134,8 @@ export function chart() {
   const element = make("div", { class: "chart" }, heat, svg);
   let x, y;
 
-  /** samples: r_m along the axis; others: a second schedule's, or null; names: of levels; axis: {ends, title}. */
-  function draw({ width, samples, others, names, colours, axis }) {
+  /** samples: r_m along the axis; others: a second schedule's, or null; names: of levels; axis: {ends, title}; comb: places on it. */
+  function draw({ width, samples, others, names, colours, axis, comb }) {
     const levels = names.length;
     const height = width < 480 ? 190 : 240;
     const heatTop = MARGIN.top + height + MARGIN.between;
@@ -160,6 +160,11 @@ export function chart() {
     parts.push(text("noise", x(0), bottom + 33, { class: "end" }));
     parts.push(text(axis.title, x(0.5), bottom + 33, { "text-anchor": "middle" }));
     parts.push(text("image", x(1), bottom + 33, { class: "end", "text-anchor": "end" }));
+
+    for (const tooth of comb.filter((position) => position >= 0 && position <= 1)) {
+      const ends = { x1: x(tooth), x2: x(tooth), y1: heatTop - MARGIN.between + 1, y2: heatTop - 1 };
+      parts.push(make("line", { ...ends, class: "tooth" }));
+    }
 
     const written = [];
     for (let m = 0; m < levels; m++) {

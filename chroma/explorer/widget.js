@@ -15,11 +15,13 @@ function choice(model) {
   const levels = model.get("levels");
   const clock = schedule(kind.name, own(kind));
   const onLogSnr = model.get("axis") === 1;
+  const comb = model.get("combs")[model.get("comb") - 1]; // 0 is "no scheduler"
   return {
     kind,
     parameters: own(kind),
     clock,
     other: other && { ...other, clock: schedule(other.name, other.parameters) },
+    comb: comb && { label: comb.label, steps: comb.log_snrs[model.get("count")].map((z) => z ?? -Infinity) },
     size: model.get("sizes")[model.get("size")],
     kernel,
     levels,
@@ -70,7 +72,7 @@ function watched(model) {
   const parameters = model.get("kinds").flatMap(({ name, parameters }) => {
     return Object.keys(parameters).map((key) => `${name}_${key}`);
   });
-  return ["schedule", "compare", "axis", "size", "kernel", "levels", "t", "progress", ...parameters];
+  return ["schedule", "compare", "comb", "count", "axis", "size", "kernel", "levels", "t", "progress", ...parameters];
 }
 
 const superscript = (digits) => digits.replace(/\d/g, (digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]);
@@ -127,6 +129,7 @@ async function render({ model, el }) {
   const reading = make("p", { class: "reading" });
   const plot = chart();
   const comparison = make("p", { class: "comparison" });
+  const teeth = make("p", { class: "teeth" });
   const gallery = make("div", { class: "gallery" });
   const note = make("p", { class: "note" });
   const rows = make("tbody");
@@ -135,7 +138,7 @@ async function render({ model, el }) {
   const table = make("table", {}, make("caption", {}, "In numbers"), head, rows);
   const live = make("div", { class: "live", "aria-live": "polite" });
   el.classList.add("chroma-view");
-  el.replaceChildren(reading, plot.element, comparison, gallery, note, table, live);
+  el.replaceChildren(reading, plot.element, comparison, teeth, gallery, note, table, live);
 
   let levels = [];
   let steps = [];
@@ -152,12 +155,15 @@ async function render({ model, el }) {
     rows.replaceChildren(...levels.map(({ row }) => row));
   }
 
-  function drawCurves({ kind, clock, other, onLogSnr, axis, kernel, levels: count }) {
+  function drawCurves({ kind, clock, other, comb, onLogSnr, axis, kernel, levels: count }) {
     const samples = curves(clock, kind.last, onLogSnr, count, kernel, SAMPLES);
     const others = other ? curves(other.clock, other.last, onLogSnr, count, kernel, SAMPLES) : null;
     const names = steps.map(({ side }) => `${side}×${side}`);
     const title = onLogSnr ? "log-SNR →" : "time t →";
-    plot.draw({ width, samples, others, names, colours: model.get("colours").slice(0, count), axis: { ...axis, title } });
+    const places = (comb?.steps ?? []).map((z) => axis.position(clock.time(z)));
+    const colours = model.get("colours").slice(0, count);
+    plot.draw({ width, samples, others, names, colours, axis: { ...axis, title }, comb: places });
+    teeth.textContent = comb ? counted(comb, names, kernel) : "";
     note.textContent =
       "The same noisy image, averaged to each resolution and scaled back to unit variance: λₘDᵐxₜ. A coarse image " +
       `is less noisy, so its clock shows less time left: τₘ, coloured. The tick is t, a full turn ${kind.last}.`;
@@ -167,7 +173,19 @@ async function render({ model, el }) {
     const difference = others && largestDifference(samples, others);
     comparison.textContent = others ? compared(kind, other, onLogSnr, difference) : "";
     const kept = (list) => list && list.filter((_, i) => i % KEPT === 0);
-    el.dataset.curves = JSON.stringify({ r: kept(samples), other: kept(others), difference });
+    el.dataset.curves = JSON.stringify({ r: kept(samples), other: kept(others), difference, comb: places });
+  }
+
+  /** How many of a scheduler's steps each resolution leads, as a sentence. */
+  function counted({ label, steps: logSnrs }, names, kernel) {
+    const led = names.map(() => 0);
+    for (const z of logSnrs) {
+      const r = chromatogram(z, names.length, kernel);
+      led[r.indexOf(Math.max(...r))] += 1;
+    }
+    const parts = names.map((name, m) => led[m] && `${name}: ${led[m]}`).filter(Boolean);
+    const which = "by the resolution with the largest share";
+    return `The comb marks the ${logSnrs.length} steps of ${label}, ${which}: ${parts.reverse().join(", ")}.`;
   }
 
   function compared(kind, other, onLogSnr, difference) {
@@ -182,7 +200,7 @@ async function render({ model, el }) {
   let announcement = 0;
   function announce(sentence) {
     clearTimeout(announcement);
-    announcement = setTimeout(() => (live.textContent = `${sentence} ${comparison.textContent}`), 600);
+    announcement = setTimeout(() => (live.textContent = `${sentence} ${comparison.textContent} ${teeth.textContent}`), 600);
   }
 
   function redraw() {
