@@ -9,10 +9,13 @@ step ahead: a prompt whose moment lies between the log-SNRs of steps i and i + 1
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 
 import torch
 
+from chroma import models
 from chroma._check import refuse
+from chroma.prompts import encode
 from chroma.steps import visited
 from chroma.switching import moment
 
@@ -34,13 +37,11 @@ def switch_prompts(
         raise refuse("pipe", kind, f"one of {', '.join(_TENSORS)} (for IF, use chroma.predictors.composed)")
     if len(at) != len(prompts) - 1:
         raise refuse("at", at, f"{len(prompts) - 1} moments, one less than the prompts")
-    from chroma import models
-
     size = models.shape(pipe)[-1]
     moments = [one if isinstance(one, float) else moment(at=one, size=size, share=share) for one in at]
     if sorted(moments) != moments:
         raise refuse("at", at, "in the order of generation, coarse resolutions first")
-    told = [_told(pipe, prompt) for prompt in prompts]
+    told = [encode(pipe, prompt) for prompt in prompts]
 
     def now(log_snr: float) -> int:
         return sum(log_snr >= one for one in moments)
@@ -82,20 +83,12 @@ _TENSORS = {
 }
 
 
-def _told(pipe, prompt: str) -> dict[str, torch.Tensor]:
-    from chroma.prompts import encode
-
-    return encode(pipe, prompt)
-
-
 def _guided(pipe) -> bool:
     return bool(getattr(pipe, "do_classifier_free_guidance", False))
 
 
 def _first(pipe, steps: int) -> float:
     """The log-SNR of the first of `steps` steps."""
-    from copy import deepcopy
-
     scheduler = deepcopy(pipe.scheduler)
     try:
         scheduler.set_timesteps(steps)
