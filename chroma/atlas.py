@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -34,19 +35,21 @@ PIXEL_VARIANCE = 0.264  # of the same photographs; latents are scaled to varianc
 
 
 def photograph_power(side: int, latent: bool = False) -> np.ndarray:
-    """V_m of photographs at `side` x `side` pixels, finest first, (levels,); `side` a power of two.
+    """V_m of photographs at `side` x `side` pixels, finest first, (levels,).
 
     latent: of latents in their place, as if these were the picture itself, scaled to unit variance: an assumption.
     """
     grids = _grids(side)
-    density = [PHOTOGRAPHS.get(grid, PHOTOGRAPHS[128] * (grid / 128) ** SLOPE) for grid in grids]
-    return np.array(density) * (side / np.array(grids)) ** 2 / (PIXEL_VARIANCE if latent else 1.0)
+    known, finest = np.log(list(PHOTOGRAPHS)), np.log(128)
+    log_grids = np.log(grids)
+    inside = np.interp(log_grids, known, np.log(list(PHOTOGRAPHS.values())))
+    density = np.exp(inside + SLOPE * np.maximum(log_grids - finest, 0))
+    return density * (side / np.array(grids)) ** 2 / (PIXEL_VARIANCE if latent else 1.0)
 
 
 def _grids(side: int) -> list[int]:
-    if whole("size", side, 1).bit_count() != 1:
-        raise refuse("size", side, "a power of two, in pixels or latents")
-    return [side >> level for level in range(side.bit_length())]
+    """The sides of the grids, halved as long as they can be: 96, 48, ..., 3 for 96."""
+    return [side >> level for level in range(whole("size", side, 1).bit_length()) if side % 2**level == 0]
 
 
 def atlas(
@@ -69,9 +72,9 @@ def atlas(
         raise refuse("latent_factor", latent_factor, f"a divisor of the size, {size}")
     side = size // latent_factor
     found = _plan(config, steps, tokens=max(1, side * side // 4))
-    grids = _grids(side if side.bit_count() == 1 else 2 ** (side.bit_length() - 1))
-    levels = np.arange(len(grids))[:, None] * np.log(4)
-    photographs = np.log(photograph_power(grids[0], latent_factor > 1))[:, None]
+    grids = _grids(side)
+    levels = 2 * np.log(side / np.array(grids))[:, None]
+    photographs = np.log(photograph_power(side, latent_factor > 1))[:, None]
     edges = np.append(found.log_snrs, np.inf)
     done, done_photographs = (expit(edges + offset) for offset in (levels, photographs))
     shares, shares_photographs = (_shares(np.diff(grown)) for grown in (done, done_photographs))
@@ -127,14 +130,11 @@ def _read(path: Path) -> dict:
 
 def _size(folder: Path) -> tuple[int | None, int | None]:
     """The size in pixels and the latent factor of a saved pipeline, from its other configurations."""
-    network = next(
-        (folder / name / "config.json" for name in ("unet", "transformer") if (folder / name).is_dir()), None
-    )
-    if network is None or "sample_size" not in (config := _read(network)):
-        return None, None
+    files = [folder / name / "config.json" for name in ("unet", "transformer")]
+    config = next((_read(file) for file in files if file.is_file()), {})
     vae = folder / "vae" / "config.json"
     factor = 2 ** (len(_read(vae)["block_out_channels"]) - 1) if vae.is_file() else 1
-    return config["sample_size"] * factor, factor
+    return (config["sample_size"] * factor if "sample_size" in config else None), factor
 
 
 def _downloaded(name: str) -> Path:
@@ -161,6 +161,7 @@ def _plan(config, steps: int, tokens: int) -> Plan:
             if "is known without diffusers" not in str(unknown) or kind is None:
                 raise
             config = kind.from_config(config)
+    config = deepcopy(config)  # the caller's own scheduler stays as it is
     config.set_timesteps(steps)
     if not hasattr(config, "sigmas") and not hasattr(config, "alphas_cumprod"):
         raise refuse("scheduler", type(config).__name__, "one with alphas_cumprod or sigmas")
@@ -203,7 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     try:
         rows = atlas(args.scheduler, args.steps, args.size, args.latent_factor)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError, KeyError) as error:
         parser.error(str(error))
     if args.plot:
         from chroma.plotting import atlas_chart

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 
+import numpy as np
 import torch
 
 from chroma import models
@@ -21,30 +22,50 @@ from chroma.switching import moment
 
 
 def switch_prompts(
-    pipe, prompts: Sequence[str], at: Sequence[str | float], steps: int = 30, share: float = 0.5, guidance_scale=None
+    pipe,
+    prompts: Sequence[str],
+    at: Sequence[str | float],
+    steps: int = 30,
+    share: float = 0.5,
+    guidance_scale: float | None = None,
+    size: int | None = None,
 ) -> dict:
     """Keyword arguments for one call of a StableDiffusion, SDXL, SD3 or Flux pipeline that goes through `prompts` in
     turn.
 
     at: where each next prompt begins, one less than there are prompts: a resolution of the latents, "8x8" (the moment
-    at which `share` of that band has been generated, by the paper's r_m), or a log-SNR. guidance_scale: as the
-    pipeline takes it; None leaves its default. Flux's pooled embedding, a second and coarser reading of the prompt,
-    stays that of the first prompt in use: its pipeline has no way to change it. Raises ValueError for another class
-    of pipeline, naming it, and if moments are not increasing or do not fit the prompts.
+    at which `share` of that band has been generated, by the paper's r_m), or a number, a log-SNR. steps: of the call.
+    guidance_scale: as the pipeline takes it; None leaves its default. size: the side of the latents, if the call asks
+    for another size than the model's own. Flux's pooled embedding, a second and coarser reading of the prompt, stays
+    that of the first prompt in use: its pipeline has no way to change it. Raises ValueError for another class of
+    pipeline, naming it, if moments are not increasing or do not fit the prompts, and if a prompt would get no step at
+    all.
     """
     kind = type(pipe).__name__
     if kind not in _TENSORS:
         raise refuse("pipe", kind, f"one of {', '.join(_TENSORS)} (for IF, use chroma.predictors.composed)")
+    if not all(isinstance(prompt, str) for prompt in prompts):
+        raise refuse("prompts", prompts, "a list of texts, one for each part of the generation")
     if len(at) != len(prompts) - 1:
         raise refuse("at", at, f"{len(prompts) - 1} moments, one less than the prompts")
-    size = models.shape(pipe)[-1]
-    moments = [one if isinstance(one, float) else moment(at=one, size=size, share=share) for one in at]
+    size = size or models.shape(pipe)[-1]
+    moments = [
+        moment(at=one, size=size, share=share) if isinstance(one, str) else moment(log_snr=float(one)) for one in at
+    ]
     if sorted(moments) != moments:
         raise refuse("at", at, "in the order of generation, coarse resolutions first")
-    told = [encode(pipe, prompt) for prompt in prompts]
 
     def now(log_snr: float) -> int:
         return sum(log_snr >= one for one in moments)
+
+    foretold = _steps_of(pipe, steps)
+    if foretold is not None:
+        turns = [now(log_snr) for log_snr in foretold]
+        # an infinite moment says that a prompt is not meant to be heard
+        if np.isfinite(moments).all() and len(set(turns)) < len(prompts):
+            heard = ", ".join(str(turns.count(i)) for i in range(len(prompts)))
+            raise refuse("at", f"{at}, which gives the prompts {heard} of {steps} steps", "such that each gets one")
+    told = [encode(pipe, prompt) for prompt in prompts]
 
     def at_step_end(running, i, timestep, tensors):
         steps_ahead = visited(running.scheduler)
@@ -61,9 +82,8 @@ def switch_prompts(
             changed[name] = torch.cat([held[: len(held) - len(positive)], positive])
         return changed
 
-    first = now(float(_first(pipe, steps)))
     arguments = {
-        "prompt": prompts[first],
+        "prompt": prompts[now(-np.inf if foretold is None else foretold[0])],
         "num_inference_steps": steps,
         "callback_on_step_end": at_step_end,
         "callback_on_step_end_tensor_inputs": list(_TENSORS[kind]),
@@ -87,11 +107,10 @@ def _guided(pipe) -> bool:
     return bool(getattr(pipe, "do_classifier_free_guidance", False))
 
 
-def _first(pipe, steps: int) -> float:
-    """The log-SNR of the first of `steps` steps."""
+def _steps_of(pipe, steps: int) -> np.ndarray | None:
+    """The log-SNRs of the call to come; None for a flow whose shift depends on the image: it begins at pure noise."""
+    if pipe.scheduler.config.get("use_dynamic_shifting"):
+        return None
     scheduler = deepcopy(pipe.scheduler)
-    try:
-        scheduler.set_timesteps(steps)
-    except ValueError:  # a flow whose shift depends on the size of the image starts at pure noise whatever it is
-        return -float("inf")
-    return float(visited(scheduler)[0])
+    scheduler.set_timesteps(steps)
+    return visited(scheduler)

@@ -1,7 +1,7 @@
-"""Schedulers as they are shipped: the published configuration of each, its size and where it is from.
+"""Schedulers as they are published: the configuration of each, its size and where it is from.
 
-Values are those of the ``scheduler/scheduler_config.json`` in each model's repository, as far as they bear on its
-steps.
+Values are those of the ``scheduler/scheduler_config.json`` in a model's repository, or of a paper, as `source` says, as
+far as they bear on its steps. Flow-matching schedulers are set as ``set_timesteps(steps)`` sets them.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ SHIPPED = {
         {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000, "shift": 3.0},
         1024,
         8,
-        "stabilityai/stable-diffusion-3-medium",
+        "stabilityai/stable-diffusion-3-medium-diffusers",
     ),
     "flux-dev-512": Shipped("FLUX.1 dev at 512", FLUX, 512, 8, "black-forest-labs/FLUX.1-dev"),
     "flux-dev": Shipped("FLUX.1 dev at 1024", FLUX, 1024, 8, "black-forest-labs/FLUX.1-dev"),
@@ -119,7 +119,7 @@ SHIPPED = {
             timestep_spacing="trailing",
             prediction_type="v_prediction",
         ),
-        768,
+        512,
         8,
         "arXiv:2305.08891 (Lin et al. 2024)",
     ),

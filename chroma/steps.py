@@ -43,15 +43,24 @@ SPACINGS = {
 }
 
 
+_KNOWN = "of a class that is known without diffusers"
+_UNREAD = ("use_flow_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas", "shift_terminal")
+
+
 def visited(scheduler) -> np.ndarray:
     """The log-SNRs of the steps that a diffusers scheduler was set to (``set_timesteps``), noisy to clean, (steps,)."""
     config, count = scheduler.config, len(scheduler.timesteps)
     if hasattr(scheduler, "sigmas"):
-        sigmas = np.asarray(scheduler.sigmas[:count], dtype=np.float64)
+        sigmas = _host(scheduler.sigmas[:count]).astype(np.float64)
         flow = "FlowMatch" in type(scheduler).__name__ or config.get("use_flow_sigmas")
         return of_flow(sigmas) if flow else -2 * np.log(sigmas)
-    alphas = np.asarray(scheduler.alphas_cumprod, dtype=np.float64)[np.asarray(scheduler.timesteps).astype(int)]
+    alphas = _host(scheduler.alphas_cumprod).astype(np.float64)[_host(scheduler.timesteps).astype(int)]
     return _log_snr(alphas)
+
+
+def _host(tensor) -> np.ndarray:
+    """A scheduler's tensor, some of which live where the model does, or an array, as an array."""
+    return np.asarray(tensor.cpu() if hasattr(tensor, "cpu") else tensor)
 
 
 def of_flow(sigmas) -> np.ndarray:
@@ -97,6 +106,15 @@ def schedule_of(config: Mapping, tokens: int | None = None) -> Schedule:
     tokens: see `plan`. Raises ValueError for a class that is not known, naming it.
     """
     name = config.get("_class_name", "")
+    unread = [key for key in _UNREAD if config.get(key)]
+    if config.get("sigma_schedule", "karras") != "karras":
+        unread.append("sigma_schedule")
+    if "FlowMatch" in name and config.get("use_karras_sigmas"):
+        unread.append("use_karras_sigmas")
+    if "Euler" in name and config.get("use_karras_sigmas") and config.get("timestep_spacing", "linspace") != "linspace":
+        unread.append("use_karras_sigmas with timestep_spacing")
+    if unread:
+        raise refuse("scheduler", f"{name} with {', '.join(unread)}", f"{_KNOWN}, without what changes its steps")
     if name == "FlowMatchEulerDiscreteScheduler":
         return RectifiedFlow(flow_shift(config, tokens))
     if name.startswith("EDM"):
@@ -106,7 +124,7 @@ def schedule_of(config: Mapping, tokens: int | None = None) -> Schedule:
     if name in SPACINGS:
         return Discrete(alphas_of(config))
     known = ", ".join([*SPACINGS, "FlowMatchEulerDiscreteScheduler", "EDM..."])
-    raise refuse("scheduler", name or "one without _class_name", f"of a class that is known without diffusers: {known}")
+    raise refuse("scheduler", name or "one without _class_name", f"{_KNOWN}: {known}")
 
 
 def plan(config: Mapping, steps: int, tokens: int | None = None) -> Plan:

@@ -72,6 +72,12 @@ def test_several_images_of_a_prompt_change_together():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
+        (lambda: switch_prompts(tiny(KINDS[0]), [["a"], ["b"]], ["4x4"]), "prompts must be a list of texts"),
+        (lambda: switch_prompts(tiny(KINDS[0]), ["a", "b"], [float("nan")]), "log_snr must be free of NaN"),
+        (
+            lambda: switch_prompts(tiny(KINDS[0]), ["a", "b"], [-20], 5),
+            "at must be such that each gets one; got .* 0, 5 of",
+        ),
         (
             lambda: switch_prompts(tiny("IFPipeline"), ["a", "b"], ["4x4"]),
             "pipe must be one of StableDiffusionPipeline",
@@ -87,3 +93,36 @@ def test_several_images_of_a_prompt_change_together():
 def test_bad_input_is_refused_by_name(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_a_scheduler_that_lives_on_another_device_can_be_read():
+    class Elsewhere(torch.Tensor):
+        """As on a GPU: NumPy cannot read it before it is brought to the host."""
+
+        def __array__(self, *_, **__):
+            raise TypeError("can't convert cuda device type tensor to numpy")
+
+        def cpu(self):
+            return self.as_subclass(torch.Tensor)
+
+    for kind in ("StableDiffusionPipeline", "StableDiffusion3Pipeline"):
+        scheduler = tiny(kind).scheduler
+        scheduler.set_timesteps(4)
+        here = visited(scheduler)
+        for name in ("timesteps", "sigmas", "alphas_cumprod"):
+            if hasattr(scheduler, name):
+                setattr(scheduler, name, getattr(scheduler, name).as_subclass(Elsewhere))
+        np.testing.assert_array_equal(visited(scheduler), here)
+
+
+def test_a_call_of_another_size_has_its_grids_elsewhere():
+    pipe = tiny("StableDiffusionPipeline")
+    seen = []
+    models.network(pipe).register_forward_pre_hook(
+        lambda _, args, kwargs: seen.append(kwargs["encoder_hidden_states"][-1].clone()), with_kwargs=True
+    )
+    arguments = switch_prompts(pipe, ["a", "b"], ["4x4"], 8, size=16)
+    pipe(**arguments, height=16, width=16, output_type="latent")
+    words = [encode(pipe, prompt)["encoder_hidden_states"][0] for prompt in ("a", "b")]
+    for now, told in zip(visited(pipe.scheduler), seen, strict=True):
+        assert torch.equal(told, words[int(now >= -2 * np.log(4))])

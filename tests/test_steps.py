@@ -68,6 +68,21 @@ def test_the_schedule_of_a_configuration_is_that_of_its_scheduler(name):
     np.testing.assert_allclose(ours.log_snr(times), theirs.log_snr(times), atol=2e-3, rtol=2e-4)
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"_class_name": "UniPCMultistepScheduler", "use_flow_sigmas": True},
+        {"_class_name": "FlowMatchEulerDiscreteScheduler", "shift_terminal": 0.02},
+        {"_class_name": "FlowMatchEulerDiscreteScheduler", "use_karras_sigmas": True},
+        {"_class_name": "EulerDiscreteScheduler", "use_karras_sigmas": True, "timestep_spacing": "leading"},
+        {"_class_name": "EDMEulerScheduler", "sigma_schedule": "exponential"},
+    ],
+)
+def test_settings_that_it_does_not_follow_are_left_to_diffusers(config):
+    with pytest.raises(ValueError, match="is known without diffusers, without what changes its steps"):
+        plan(config, 10)
+
+
 def test_a_class_that_is_not_known_is_named():
     with pytest.raises(ValueError, match=r"scheduler must be of a class that is known .* got WuerstchenScheduler"):
         plan({"_class_name": "WuerstchenScheduler"}, 10)

@@ -23,7 +23,7 @@ def atlas_chart(charts: dict[str, Sequence[dict]], photographs: bool = True):
         bottom = np.zeros(len(rows))
         for side in reversed(sides):  # coarse at the bottom
             share = np.array([row[key][side] for row in rows])
-            level = int(np.log2(64)) - int(np.log2(int(side)))  # one grid, one colour: 64 x 64 is level 0 of the book's
+            level = round(np.log2(64 / int(side)))  # one grid, one colour: 64 x 64 is level 0 of the book's
             ax.bar(range(len(rows)), share, 1.0, bottom=bottom, color=level_colour(level), label=f"{side}×{side}")
             bottom += share
         ax.set(xlim=(-0.5, len(rows) - 0.5), ylim=(0, 1), yticks=[], xticks=[0, len(rows) - 1])
