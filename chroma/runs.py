@@ -88,10 +88,6 @@ class Measured:
         """The chromatogram of one prompt, (levels, steps), with its standard error over seeds: at least two."""
         return jackknife(self.energy[index], self.weights, shares)
 
-    def mean_energy(self) -> Estimate:
-        """E|e_CFG^(m)|^2, finest first, (levels, steps)."""
-        return self._over_prompts(lambda energy: np.swapaxes(energy, -1, -2))
-
     def distance(self, theory) -> Estimate:
         """Total variation between the chromatogram and `theory`, (levels, steps) or (levels,), at each step."""
         return self._over_prompts(lambda energy: distances(energy, theory))
