@@ -4,27 +4,33 @@
 
 SHELL := /bin/bash -euo pipefail
 PYTHON ?= python3
-BIN := .venv/bin
+VENV := .venv
+BIN := $(VENV)/bin
+REQUIREMENTS := -r requirements.lock
 EXTRAS := torch,book,dev
-TORCH := 2.13.0
+PORT ?= 8000
+TORCH ?= 2.13.0
 
 .DELETE_ON_ERROR:
-.PHONY: help book test bench lint lock clean
+.PHONY: help book serve test bench lint lock reference newest clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 8
 
-book: .venv/stamp ## build the site into _build/html, executing what changed; any warning is an error
+book: $(VENV)/stamp ## build the site into _build/html, executing what changed; any warning is an error
 	rm -rf _build/html _build/.doctrees # only executions are kept: a page is never older than its source
 	$(BIN)/jupyter-book build . -W --keep-going || { rm -rf _build/html; exit 1; }
+
+serve: book ## show the book at http://localhost:8000 (PORT=8001 for another place)
+	$(BIN)/python -m http.server --directory _build/html --bind 127.0.0.1 $(PORT)
 
 test: book ## run all tests, those of the built site too
 	$(BIN)/python -m pytest
 
-bench: .venv/stamp ## measure speed against named peers, on an idle machine, into _build/bench.json
+bench: $(VENV)/stamp ## measure speed against named peers, on an idle machine, into _build/bench.json
 	for script in sampling measuring training; do $(BIN)/python tests/bench/$$script.py; done
 
-lint: .venv/stamp ## check style and formatting
+lint: $(VENV)/stamp ## check style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
@@ -37,12 +43,18 @@ lock: ## renew requirements.lock from pyproject.toml (all extras; PyTorch's buil
 	  | sed -E 's/^(torch==[0-9.]+)\+.*/\1/' | grep -vE '^(nvidia-|cuda-|triton)'; } > requirements.lock
 	rm -rf .venv-lock
 
-clean: ## remove everything that was built
-	rm -rf .venv .venv-lock _build build *.egg-info
+reference: book ## store the data behind the figures and the claims' values, once every change has been looked at
+	$(BIN)/python book/_ext/records.py
 
-.venv/stamp: requirements.lock pyproject.toml
+newest: ## lint, book and tests with the newest versions that pyproject.toml allows, in .venv-newest
+	.ci/newest
+
+clean: ## remove everything that was built
+	rm -rf .venv .venv-lock .venv-newest _build build *.egg-info
+
+$(VENV)/stamp: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 ...")'
-	rm -rf .venv
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock --editable '.[$(EXTRAS)]'
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(REQUIREMENTS) --editable '.[$(EXTRAS)]'
 	touch $@

@@ -1,4 +1,4 @@
-"""Prompts that change at a resolution, in the pipelines of stock diffusers.
+"""Prompts that change at a resolution, in the pipelines of stock diffusers::
 
     pipe(**switch_prompts(pipe, ["an HD photo of times square", "an oil painting of times square"], ["8x8"], steps=30))
 
@@ -40,6 +40,14 @@ def switch_prompts(
     that of the first prompt in use: its pipeline has no way to change it. Raises ValueError for another class of
     pipeline, naming it, if moments are not increasing or do not fit the prompts, and if a prompt would get no step at
     all.
+
+    >>> from diffusers import DDIMScheduler, StableDiffusionPipeline
+    >>> owl = models.load("emoji-8")  # a small stand-in, without VAE: where Stable Diffusion has latents, it has pixels
+    >>> parts = owl.text_encoder, owl.tokenizer, owl.unet, DDIMScheduler(steps_offset=1, clip_sample=False)
+    >>> pipe = StableDiffusionPipeline(None, *parts, None, None, requires_safety_checker=False)
+    >>> told = switch_prompts(pipe, ["a flat drawing of owl", "a line drawing of owl"], ["4x4"], steps=20)
+    >>> told["prompt"], told["num_inference_steps"], told["callback_on_step_end_tensor_inputs"]
+    ('a flat drawing of owl', 20, ['prompt_embeds'])
     """
     kind = type(pipe).__name__
     if kind not in _TENSORS:

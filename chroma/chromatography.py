@@ -29,6 +29,9 @@ def shift(log_snr, level, kernel: int = 2):
 
     log_snr and level broadcast; kernel is n, the side of the averaged square. Raises ValueError for NaN,
     a negative level, or a kernel below 2.
+
+    >>> round(float(shift(0.0, 1)), 3)  # log 4
+    1.386
     """
     return (not_nan("log_snr", log_snr) + 2 * _level(level) * np.log(whole("kernel", kernel, 2)))[()]
 
@@ -37,6 +40,10 @@ def adjusted_time(schedule, t, level, kernel: int = 2):
     """tau_m: the time at which `schedule` has the SNR that the `level`-th coarse image has at `t` (Eq 16).
 
     In the units of ``schedule.domain``; its first time, where the schedule has no higher SNR to offer.
+
+    >>> from chroma import Cosine
+    >>> adjusted_time(Cosine(), 0.8, level=[0, 1, 2]).round(3)
+    array([0.8  , 0.633, 0.416])
     """
     return schedule.time(shift(schedule.log_snr(t), level, kernel))
 
@@ -45,6 +52,9 @@ def intensity(log_snr, level, kernel: int = 2):
     """lambda_m: the factor that gives D^m x_t unit marginal variance again, sqrt(alpha_tau / alpha_t) (Eqs 12, 16).
 
     Equal to n^m / sqrt(1 + (n^2m - 1) alpha): 1 for a clean image, n^m for pure noise.
+
+    >>> intensity([-np.inf, 0.0, np.inf], 1).round(3)  # pure noise, equal parts, a clean image
+    array([2.   , 1.265, 1.   ])
     """
     z = not_nan("log_snr", log_snr)
     deeper = shift(z, level, kernel)
@@ -63,6 +73,10 @@ def chromatography(log_snr, levels: int, log_power=None, kernel: int = 2):
 
     log_power: log V_m, shape (levels,), puts the band power of real data in place of m log 4, and so of `kernel`: the
     spectrum-aware chromatogram. levels counts them, >= 1. Raises ValueError for NaN or a wrong shape.
+
+    >>> early, late = chromatography([-20.0, 20.0], levels=3).T
+    >>> (21 * early).round(3), (21 * late).round(3)  # coarse first: in proportion to 4^m, and in the end to 4^-m
+    (array([ 1.,  4., 16.]), array([16.,  4.,  1.]))
     """
     z = not_nan("log_snr", log_snr)
     levels = whole("levels", levels, 1)
@@ -102,6 +116,9 @@ def resolved(log_snr, power):
     power: V_m, (levels,), the variance of a coefficient of each band (`chroma.measure.BandPower`). Returns (levels,) +
     log_snr.shape. Its derivative, normalised over m, is ``chromatography(log_snr, levels, log V)``. Derived in the
     book, page "Measuring it directly". Raises ValueError for NaN and for powers that are none.
+
+    >>> resolved(0.0, [1.0, 3.0])
+    array([0.5 , 0.75])
     """
     z, log_power = _by_level(log_snr, _powers("power", power))
     return np.exp(_log_expit(z + log_power))
@@ -116,6 +133,9 @@ def guidance_power(log_snr, power, between):
     chromatogram. Where a prompt says little (w << V) it is w/V s'(z + log V): the spectrum-aware chromatogram
     weighted by w/V. Derived in the book, page "What does the guidance norm measure". Raises ValueError for NaN, or if
     0 <= between <= power does not hold.
+
+    >>> guidance_power(0.0, power=[1.0, 1.0], between=[1.0, 0.0])  # where the prompt decides all, and nothing
+    array([0.5, 0. ])
     """
     total, of_prompt = _powers("power", power), _powers("between", between)
     if total.shape != of_prompt.shape or (of_prompt > total).any():
@@ -128,8 +148,11 @@ def guidance_power(log_snr, power, between):
 
 
 def total_variation(shares, other):
-    """Half the sum over levels (axis 0) of |r_m - r'_m|: 0 where two chromatograms agree, 1 where they share no level.
+    """Half the sum over levels (axis 0) of `|r_m - r'_m|`: 0 where two chromatograms agree, 1 where they share none.
 
     The largest difference between what the two say of any set of levels. Broadcasts; raises ValueError for NaN.
+
+    >>> float(total_variation([0.5, 0.5, 0.0], [0.0, 0.5, 0.5]))
+    0.5
     """
     return (np.abs(not_nan("shares", shares) - not_nan("other", other)).sum(axis=0) / 2)[()]

@@ -1,4 +1,4 @@
-"""The bundled images, checked as they are opened: aligned drawings (contents x styles), real photographs. And your own.
+"""The bundled images, checked when opened: aligned drawings (contents x styles), real photographs. And your own::
 
     drawings = load("drawings", size=32, styles=["fluent_3d", "noto_line"])
     crops = load("photographs", size=64, crops=500, seed=0)
@@ -39,7 +39,12 @@ BLOCK = 1000  # files decoded at a time: what an interruption waits for
 
 @dataclass(frozen=True)
 class Drawings:
-    """Drawings of contents in styles, content by content: image i is `styles[i]` of `contents[i]`."""
+    """Drawings of contents in styles, content by content: image i is `styles[i]` of `contents[i]`.
+
+    >>> owls = drawings(8, contents="owl")
+    >>> owls.styles.tolist(), owls.prompts[0]
+    (['fluent_3d', 'fluent_flat', 'fluent_hc', 'noto', 'noto_line'], 'a glossy 3D render of owl')
+    """
 
     images: np.ndarray  # (N, 3, size, size) float32 in [-1, 1], on white
     contents: np.ndarray  # (N,) str, "hedgehog"
@@ -77,6 +82,9 @@ def load(name: str | Path, size: int = 64, **options) -> Drawings | Photographs 
     """`drawings` or `photographs`, by name, or the images of a `folder`, by its path; `options` are theirs.
 
     A folder of your own called "drawings" is "./drawings". ValueError for a name that is none of them.
+
+    >>> load("photographs", size=8, crops=5).images.shape
+    (5, 3, 8, 8)
     """
     sets = {"drawings": drawings, "photographs": photographs}
     if name in sets:
@@ -94,6 +102,10 @@ def drawings(
 
     Every content is there in every style: N = contents x styles, content by content, in the order given (the stored
     one by default). Raises ValueError for a size, style or content that there is not.
+
+    >>> owls = drawings(32, styles=["fluent_3d", "noto_line"], contents="owl")
+    >>> owls.images.shape, owls.prompts
+    ((2, 3, 32, 32), ['a glossy 3D render of owl', 'a line drawing of owl'])
     """
     whole("size", size, 1)
     if size not in {DRAWN >> k for k in range(DRAWN.bit_length())}:
@@ -119,6 +131,10 @@ def photographs(size: int = 64, crops: int = 1000, seed: int = 0) -> Photographs
     The photographs take turns, each round in a new order. A crop's side is k `size` with k >= 2, log-uniform up to what
     fits, so that it is an exact k x k mean and what JPEG does to the finest pixels is averaged away. Blank sky is
     redrawn. Crop j does not depend on how many follow. Raises ValueError for a size that no photograph holds twice.
+
+    >>> crops = photographs(size=8, crops=3, seed=0)
+    >>> crops.images.shape
+    (3, 3, 8, 8)
     """
     whole("size", size, 1), whole("crops", crops, 1), whole("seed", seed, 0)
     store = _open(FOLDER, "photographs.npz")
@@ -143,6 +159,10 @@ def photograph(name: str = DEFAULT_PHOTOGRAPH, size: int = 256) -> np.ndarray:
 
     k is the largest that fits. Raises ValueError for an unknown name (`photograph_names` lists them), and for a size
     larger than the photograph's shorter side (256 for most).
+
+    >>> picture = photograph("wildlife/kingfisher", size=64)
+    >>> picture.shape, bool(np.abs(picture).max() <= 1)
+    ((3, 64, 64), True)
     """
     store = _open(FOLDER, "photographs.npz")
     pixels = _decode(store, _index(store, name))
@@ -161,6 +181,14 @@ def folder(path: str | Path, size: int) -> Folder:
     than `size` are skipped, and listed. In float16, CelebA's 202,599 faces take 5 GB at 64 x 64; it rounds by at most
     2^-12, a 32nd of the 2/255 between two values of a byte. Raises ValueError if `path` is no folder, holds no images
     or none that can be used.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as path:
+    ...     Image.new("RGB", (20, 16), "white").save(f"{path}/white.png")
+    ...     found = folder(path, size=8)
+    >>> found.names.tolist(), found.images.shape, float(found.images.min())
+    (['white.png'], (1, 3, 8, 8), 1.0)
     """
     whole("size", size, 1)
     if not Path(path).is_dir():
@@ -205,6 +233,14 @@ def image(path: str | Path, size: int) -> np.ndarray:
     """One image file, (3, size, size) float32 in [-1, 1]: the k x k mean of its centre square, as in `folder`.
 
     Raises ValueError, naming the file, if it cannot be read or is smaller than `size`.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as path:
+    ...     Image.new("RGB", (20, 16), "black").save(f"{path}/black.png")
+    ...     black = image(f"{path}/black.png", size=8)
+    >>> black.shape, float(black.max())
+    ((3, 8, 8), -1.0)
     """
     read = _read(Path(path), whole("size", size, 1))
     if isinstance(read, str):
@@ -213,7 +249,12 @@ def image(path: str | Path, size: int) -> np.ndarray:
 
 
 def checksum(images: np.ndarray, prompts: Sequence[str]) -> str:
-    """The sha256 of a data set: the bytes of its images and its prompts."""
+    """The sha256 of a data set: the bytes of its images and its prompts.
+
+    >>> grey = np.zeros((1, 3, 8, 8), np.float32)
+    >>> [checksum(grey, ["grey"]) == checksum(grey, [name]) for name in ("grey", "gray")]
+    [True, False]
+    """
     digest = hashlib.sha256(str((images.dtype, images.shape)).encode())
     digest.update(np.ascontiguousarray(images))
     digest.update(json.dumps(list(prompts)).encode())
@@ -221,12 +262,20 @@ def checksum(images: np.ndarray, prompts: Sequence[str]) -> str:
 
 
 def photograph_names() -> list[str]:
-    """The photographs' names, "collection/file"."""
+    """The photographs' names, "collection/file".
+
+    >>> len(photograph_names()), photograph_names()[0]
+    (180, 'wildlife/bee')
+    """
     return _open(FOLDER, "photographs.npz")["name"].tolist()
 
 
 def credit(name: str) -> str:
-    """Author, licence and source of a photograph or of a style of drawing, in one line."""
+    """Author, licence and source of a photograph or of a style of drawing, in one line.
+
+    >>> credit("fluent_3d")
+    'Fluent Emoji, (c) Microsoft Corporation, MIT'
+    """
     styles = _open(FOLDER, "drawings.npz")
     if name in styles["style"]:
         i = styles["style"].tolist().index(name)

@@ -1,4 +1,4 @@
-"""A noise schedule made to measure: the time density that spends a chosen share of the steps on each band.
+"""A noise schedule made to measure: the time density that spends a chosen share of the steps on each band::
 
     schedule = Designed(shares=[0.3, 0.3, 0.2, 0.1, 0.1], power=power)
     log_snrs = schedule.steps(16)  # for chroma.sampling.ddim
@@ -25,6 +25,10 @@ class Designed(Schedule):
 
     shares: beta_m, finest band first, >= 0, adding up to 1. power: V_m > 0 of the data, one for each. With V_m = 4^m
     they are the bands of the paper's r_m. Raises ValueError for anything else.
+
+    >>> halves = Designed(shares=[0.5, 0.5], power=[1.0, 1e6])
+    >>> halves.steps(4).round(2)  # two for the coarse band, around -log 1e6 = -13.8, and two for the fine one, around 0
+    array([-14.91, -12.72,  -1.1 ,   1.1 ])
     """
 
     shares: Sequence[float]
@@ -63,6 +67,10 @@ def timesteps(log_snrs: Sequence[float], trained: Schedule) -> list[int]:
     """Log-SNRs as whole training timesteps, for diffusers schedulers whose ``set_timesteps`` takes ``timesteps``.
 
     trained: the schedule of the network (`chroma.from_scheduler`). Raises ValueError if two steps fall on one timestep.
+
+    >>> from chroma import Discrete
+    >>> timesteps([-2.0, 0.0, 2.0], Discrete([0.9, 0.5, 0.1]))
+    [2, 1, 0]
     """
     found = np.rint(trained.time(not_nan("log_snrs", log_snrs))).astype(int)
     if (np.diff(found) >= 0).any():
@@ -75,6 +83,11 @@ def sigmas(log_snrs: Sequence[float], flow: bool = False) -> list[float]:
 
     Euler and others with x0 + sigma eps: exp(-z / 2), and a last 0. flow: of flow matching, (1 - sigma) x0 + sigma
     eps, without a last 0; set the scheduler's shift to 1 first, or it is applied once more.
+
+    >>> [round(sigma, 3) for sigma in sigmas([-2 * np.log(3), 0.0])]
+    [3.0, 1.0, 0.0]
+    >>> [round(sigma, 3) for sigma in sigmas([-2 * np.log(3), 0.0], flow=True)]
+    [0.75, 0.5]
     """
     z = not_nan("log_snrs", log_snrs)
     if flow:

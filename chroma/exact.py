@@ -28,6 +28,12 @@ class GaussianPredictor:
     mean: (C, H, W). band_power: V_m, the variance of each coefficient of band m, finest first, (levels,) >= 0, one
     for each band of the image (7 for 64 x 64). In band m, E[x0 | x_t] moves from the mean by the resolved fraction
     alpha V / (alpha V + 1 - alpha) = s(log_snr + log V_m). Raises ValueError for NaN or a wrong shape.
+
+    >>> white = GaussianPredictor(torch.zeros(1, 2, 2), band_power=[1.0, 1.0])
+    >>> round(white(torch.ones(1, 1, 2, 2), 0.0).mean().item(), 3)  # sqrt(1 - alpha) x: x is half signal, half noise
+    0.707
+    >>> white.sample(5).shape
+    torch.Size([5, 1, 2, 2])
     """
 
     def __init__(self, mean: torch.Tensor, band_power):
@@ -58,7 +64,14 @@ class EmpiricalPredictor:
 
     images: (N, C, H, W), each as likely as the others; floats in [-1, 1], or uint8 for 0 .. 255 (a quarter of the
     memory; converted a chunk at a time). E[x0 | x_t] = sum_i p_i x_i with the posterior probabilities
-    p = softmax_i(-|x_t - sqrt(alpha) x_i|^2 / (2 (1 - alpha))).
+    `p = softmax_i(-|x_t - sqrt(alpha) x_i|^2 / (2 (1 - alpha)))`.
+
+    >>> black_or_white = EmpiricalPredictor(torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1))
+    >>> grey = torch.zeros(1, 1, 1, 1)
+    >>> black_or_white.posterior(grey, 0.0), black_or_white.denoise(grey, 0.0).item()
+    (tensor([[0.5000, 0.5000]]), 0.0)
+    >>> black_or_white.given([1]).denoise(grey, 0.0).item()
+    1.0
     """
 
     chunk_bytes = 256 * 2**20  # of converted images held at once: 13,000 of 64x64x3 stay far below 2 GB

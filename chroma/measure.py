@@ -1,4 +1,4 @@
-"""Streaming measurements over the states of a sampler, each with its standard error.
+"""Streaming measurements over the states of a sampler, each with its standard error::
 
     chromatogram = CFGChromatography(log_snrs)
     for state in ddim(predictor := guided(cond, uncond, 4.0), noise, log_snrs):
@@ -7,9 +7,9 @@
 An accumulator is fed batch by batch with `update` and holds sums alone, on the device of what it is fed, so memory does
 not grow with the number of samples and nothing is transferred before the result is read. NaN is refused then.
 
-    python -m chroma.measure --model emoji-32 --prompts prompts.txt --steps 50 --seeds 4 --out measured.safetensors
+A whole list of prompts is measured by `chroma.runs`::
 
-measures a whole list of prompts (`chroma.runs`).
+    python -m chroma.measure --model emoji-32 --prompts prompts.txt --steps 50 --seeds 4 --out measured.safetensors
 """
 
 from __future__ import annotations
@@ -29,7 +29,11 @@ GROUPS = 32
 
 
 def precise(x: torch.Tensor) -> torch.Tensor:
-    """x in double precision, or in single on the one kind of device that has no other (Apple's)."""
+    """x in double precision, or in single on the one kind of device that has no other (Apple's).
+
+    >>> precise(torch.zeros(2, dtype=torch.float16)).dtype
+    torch.float64
+    """
     return x.detach().to(torch.float32 if x.device.type == "mps" else torch.float64)
 
 
@@ -43,7 +47,14 @@ class Estimate:
 
 
 class Mean:
-    """The mean of per-sample vectors, (B, ...) at a time (the pairwise update of Chan, Golub and LeVeque 1983)."""
+    """The mean of per-sample vectors, (B, ...) at a time (the pairwise update of Chan, Golub and LeVeque 1983).
+
+    >>> mean = Mean()
+    >>> mean.update(torch.tensor([[1.0], [2.0]]))
+    >>> mean.update(torch.tensor([[3.0]]))
+    >>> mean.result().value, mean.result().standard_error.round(3), mean.result().count  # 1 / sqrt(3)
+    (array([2.]), array([0.577]), 3)
+    """
 
     def __init__(self):
         self.count, self.mean, self.squares = 0, 0.0, 0.0
@@ -75,6 +86,11 @@ class BandPower:
 
     White noise of unit variance has V_m = 1; a 1/f^2 spectrum has V_m proportional to 4^m, but for the last entry,
     the mean.
+
+    >>> power = BandPower()
+    >>> power.update(torch.randn(1000, 3, 8, 8, generator=torch.Generator().manual_seed(0)))
+    >>> power.result().value.round(1)
+    array([1., 1., 1., 1.])
     """
 
     def __init__(self):
@@ -99,6 +115,10 @@ def jackknife(parts: np.ndarray, weights: np.ndarray, function: Callable[[np.nda
 
     parts: (G, ...), the mean of each part; weights: (G,), how many samples each has. function: of an array
     of means (n, ...), the n of them side by side. Raises ValueError for less than two parts, and for NaN or infinity.
+
+    >>> estimate = jackknife(np.array([[1.0], [2.0], [3.0]]), np.ones(3), lambda means: means)
+    >>> estimate.value, estimate.standard_error.round(3)  # of the mean itself: 1 / sqrt(3), as in `Mean`
+    (array([2.]), array([0.577]))
     """
     weights = weights.astype(float)
     if len(parts) < 2:
@@ -164,7 +184,12 @@ class _Sums:
 
 
 def shares(energy: np.ndarray) -> np.ndarray:
-    """Energies (..., steps, levels) over their sum, levels first: (..., levels, steps) (Eq 19). NaN where all are 0."""
+    """Energies (..., steps, levels) over their sum, levels first: (..., levels, steps) (Eq 19). NaN where all are 0.
+
+    >>> shares(np.array([[3.0, 1.0], [2.0, 2.0]]))
+    array([[0.75, 0.5 ],
+           [0.25, 0.5 ]])
+    """
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.swapaxes(energy / energy.sum(-1, keepdims=True), -1, -2)
 
@@ -175,6 +200,12 @@ def theories(log_snrs, shape: tuple[int, int, int], power=None, between=None) ->
 
     power: V_m, (levels,), for the two that know the spectrum of the data; between: w_m, for the one that knows what the
     prompts decide of it (`chroma.chromatography.guidance_power`), unless given all of it.
+
+    >>> known = theories([0.0], shape=(3, 2, 2), power=[0.1, 0.4])
+    >>> list(known)
+    ['formula for the norm', "the paper's rₘ", 'spectrum-aware rₘ', 'white noise']
+    >>> known["white noise"]
+    array([0.75, 0.25])
     """
     sizes = band_sizes(shape)
     found = {}
@@ -188,7 +219,11 @@ def theories(log_snrs, shape: tuple[int, int, int], power=None, between=None) ->
 
 
 def distances(energy: np.ndarray, theory) -> np.ndarray:
-    """Total variation between `shares(energy)` and `theory`, (levels,) or (levels, steps): (..., steps)."""
+    """Total variation between `shares(energy)` and `theory`, (levels,) or (levels, steps): (..., steps).
+
+    >>> distances(np.array([[3.0, 1.0], [2.0, 2.0]]), [0.5, 0.5])
+    array([0.25, 0.  ])
+    """
     theory = not_nan("theory", theory)
     theory = theory if theory.ndim == 2 else theory[:, None]
     return np.abs(shares(energy) - theory).sum(-2) / 2
@@ -199,6 +234,12 @@ class CFGChromatography(_Sums):
 
     Norms are averaged over samples before they are divided: it is averages that a theory foretells. Standard errors
     are a jackknife's over (at most) `GROUPS` parts of the samples, which are dealt in turn.
+
+    >>> chromatogram = CFGChromatography([0.0])
+    >>> chromatogram.update(0.0, torch.tensor([[[[2.0, 0.0], [0.0, 0.0]]]]).repeat(2, 1, 1, 1))
+    >>> chromatogram.result().value  # of the energy, 4, the mean of 1/2 has 4 x 1/4
+    array([[0.75],
+           [0.25]])
     """
 
     def update(self, log_snr: float, guidance: torch.Tensor, alike: bool = False) -> None:
@@ -213,7 +254,7 @@ class CFGChromatography(_Sums):
         return self._estimate(shares)
 
     def energy(self) -> Estimate:
-        """The mean energies |e_CFG^(m)|^2, finest first, (levels, steps)."""
+        """The mean energies `|e_CFG^(m)|^2`, finest first, (levels, steps)."""
         return self._estimate(lambda energy: np.swapaxes(energy, -1, -2))
 
     def distance(self, theory) -> Estimate:
@@ -233,6 +274,17 @@ class Direct(_Sums):
     sample with itself, and their standard error shrinks with the step instead of staying that of rho.
 
     mean: (C, H, W), the mean of the data set that the images come from.
+
+    >>> from chroma.exact import GaussianPredictor
+    >>> from chroma.sampling import forced
+    >>> white = GaussianPredictor(torch.zeros(1, 2, 2), [1.0, 1.0])
+    >>> x0, noise = torch.randn(2, 1000, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    >>> direct = Direct([-2.0, 0.0, 2.0], white.mean)
+    >>> for state in forced(white, x0, noise, [-2.0, 0.0, 2.0]):
+    ...     direct.update(state, x0)
+    >>> direct.result().value.round(1)  # alpha, in both bands
+    array([[0.1, 0.5, 0.9],
+           [0.1, 0.5, 0.9]])
     """
 
     def __init__(self, log_snrs: Sequence[float], mean: torch.Tensor):
@@ -317,6 +369,13 @@ class ChangePSD:
     """Fig 1b: the power spectral density of the changes of E[x0 | x_t] within intervals of log-SNR.
 
     edges: strictly increasing, the log-SNRs between which changes are taken, all of them visited by the sampler.
+
+    >>> from chroma.sampling import State
+    >>> changes = ChangePSD([0.0, 1.0])
+    >>> for log_snr, x0 in ((0.0, torch.zeros(2, 1, 8, 8)), (1.0, torch.tensor([1.0, -1.0] * 4).expand(2, 1, 8, 8))):
+    ...     changes.update(State(log_snr, x0, x0, x0))
+    >>> changes.centroid().value  # stripes of one pixel: 4 cycles in 8 pixels
+    array([4.])
     """
 
     def __init__(self, edges: Sequence[float]):
@@ -354,8 +413,12 @@ class ChangePSD:
 def radial_psd(x: torch.Tensor) -> torch.Tensor:
     """The power spectral density of each image averaged over rings of spatial frequency, (B, C, H, W) -> (B, H // 2).
 
-    Entry k - 1 is the mean over channels and over all frequencies with |f| rounded to k cycles per image,
-    k = 1 .. H/2; |FFT|^2 / (H W), so that white noise of unit variance has density 1. Square images alone.
+    Entry k - 1 is the mean over channels and over all frequencies with `|f|` rounded to k cycles per image,
+    k = 1 .. H/2; `|FFT|^2 / (H W)`, so that white noise of unit variance has density 1. Square images alone.
+
+    >>> stripes = torch.tensor([1.0, 0.0, -1.0, 0.0] * 2).expand(1, 1, 8, 8)  # 2 cycles in 8 pixels
+    >>> radial_psd(stripes).argmax().item() + 1
+    2
     """
     if x.ndim != 4 or x.shape[-1] != x.shape[-2]:
         raise refuse("x", tuple(x.shape), "a batch of square images, shape (B, C, H, H)")

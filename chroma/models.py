@@ -1,8 +1,8 @@
 """Bundled and pretrained pipelines behind one loader.
 
-Six small models travel inside the package (`BUNDLED`): ``diffusers.IFPipeline``s of the paper's class, which know 128
-contents in four styles by heart. Their names say how many pixels they draw; those called residual predict what one
-downsampling loses (Eqs 21 and 23) and are parts of a cascade. Each card says how the model was trained.
+Six small models travel inside the package (`BUNDLED`), each a ``diffusers.IFPipeline``, the paper's class of model.
+They know 128 contents in four styles by heart. Their names say how many pixels they draw; those called residual predict
+what one downsampling loses (Eqs 21 and 23) and are parts of a cascade. Each card says how the model was trained.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ def load(
     are not those on record, for a pipeline that does not load (naming the file or the component at fault) and for an
     `offload` there is not; FileNotFoundError, naming the file, if a bundled one is missing; OSError, in one sentence
     that says what to do, if the hub cannot be reached.
+
+    >>> type(load("emoji-8")).__name__
+    'IFPipeline'
     """
     if offload not in (None, "model", "sequential"):
         raise refuse("offload", offload, "None, 'model' or 'sequential'")
@@ -62,7 +65,11 @@ def load(
 
 
 def network(pipe) -> torch.nn.Module:
-    """What denoises in a pipeline: its transformer, else its UNet."""
+    """What denoises in a pipeline: its transformer, else its UNet.
+
+    >>> type(network(load("emoji-8"))).__name__
+    'UNet2DConditionModel'
+    """
     found = getattr(pipe, "transformer", None) or getattr(pipe, "unet", None)
     if found is None:
         raise refuse("pipe", type(pipe).__name__, "a diffusers pipeline with a UNet or a transformer")
@@ -70,7 +77,11 @@ def network(pipe) -> torch.nn.Module:
 
 
 def shape(pipe) -> tuple[int, int, int]:
-    """(C, H, W) of what a pipeline denoises at the size it was trained for: pixels, or latents."""
+    """(C, H, W) of what a pipeline denoises at the size it was trained for: pixels, or latents.
+
+    >>> shape(load("emoji-8"))
+    (3, 8, 8)
+    """
     config = network(pipe).config
     packed = type(network(pipe)).__name__.startswith("Flux")  # 2 x 2 latents a token
     side = pipe.default_sample_size if packed else config.sample_size
@@ -78,13 +89,22 @@ def shape(pipe) -> tuple[int, int, int]:
 
 
 def pixels(pipe) -> int:
-    """The side in pixels of the images that a pipeline draws at the size it was trained for."""
+    """The side in pixels of the images that a pipeline draws at the size it was trained for.
+
+    >>> pixels(load("emoji-8"))
+    8
+    """
     vae = getattr(pipe, "vae", None)
     return shape(pipe)[-1] * (2 ** (len(vae.config.block_out_channels) - 1) if vae else 1)
 
 
 def latents(pipe, images: torch.Tensor) -> torch.Tensor:
-    """Images (B, 3, H, W) in [-1, 1] as what the pipeline denoises: themselves, or its VAE's scaled latents."""
+    """Images (B, 3, H, W) in [-1, 1] as what the pipeline denoises: themselves, or its VAE's scaled latents.
+
+    >>> images = torch.zeros(1, 3, 8, 8)
+    >>> latents(load("emoji-8"), images) is images  # a model of pixels
+    True
+    """
     vae = getattr(pipe, "vae", None)
     if vae is None:
         return images
@@ -101,13 +121,19 @@ def latents(pipe, images: torch.Tensor) -> torch.Tensor:
 def fingerprint(pipe) -> str:
     """A short name for the weights of a pipeline's network: another one for other weights, the same on every device."""
     sizes = [
-        f"{name} {tuple(p.shape)} {float(p.float().abs().mean()):.3e}" for name, p in network(pipe).named_parameters()
+        f"{name} {tuple(p.shape)} {float(p.detach().float().abs().mean()):.3e}"
+        for name, p in network(pipe).named_parameters()
     ]
     return hashlib.sha256("\n".join(sizes).encode()).hexdigest()[:16]
 
 
 def schedule(pipe, shape: tuple[int, int, int]) -> Schedule:
-    """The noise schedule of a pipeline for images (or latents) of `shape`, on which a flow's shift may depend."""
+    """The noise schedule of a pipeline for images (or latents) of `shape`, on which a flow's shift may depend.
+
+    >>> pipe = load("emoji-8")
+    >>> schedule(pipe, shape(pipe)).domain
+    (0.0, 999.0)
+    """
     return from_scheduler(pipe.scheduler, tokens=shape[1] * shape[2] // 4)
 
 
@@ -117,14 +143,22 @@ def device(pipe) -> torch.device:
 
 
 def card(name: str) -> dict:
-    """The run card of a bundled model: its contents and phrases, its recipe, the images seen, its accuracy."""
+    """The run card of a bundled model: its contents and phrases, its recipe, the images seen, its accuracy.
+
+    >>> card("emoji-8")["recipe"]["size"], card("emoji-8")["images_seen"]
+    (8, 120000)
+    """
     if name not in BUNDLED:
         raise refuse("name", name, f"one of {', '.join(map(repr, BUNDLED))}")
     return json.loads((_verified(name) / "card.json").read_text(encoding="utf-8"))
 
 
 def spent(name: str) -> tuple[int, float]:
-    """The images seen and the minutes spent in training a bundled model, with those of the run it went on from."""
+    """The images seen and the minutes spent in training a bundled model, with those of the run it went on from.
+
+    >>> [spent(name)[0] for name in ("emoji-8", "emoji-32")]  # the second in two runs
+    [120000, 180000]
+    """
     cards = [card(name)]
     while "start" in cards[-1]:
         cards.append(cards[-1]["start"])
@@ -132,7 +166,11 @@ def spent(name: str) -> tuple[int, float]:
 
 
 def size(name: str) -> int:
-    """The bytes that a bundled model's files take."""
+    """The bytes that a bundled model's files take.
+
+    >>> size("emoji-8") // 10**6  # megabytes
+    9
+    """
     record = json.loads((FOLDER / "CHECKSUMS.json").read_text(encoding="utf-8"))
     return sum(entry["bytes"] for file, entry in record.items() if file.startswith(f"{name}/"))
 

@@ -12,7 +12,13 @@ from chroma.recipes import Recipe
 
 
 def untrained(recipe: Recipe, prompts: Sequence[str]):
-    """A new ``diffusers.IFPipeline`` of the recipe's size, whose tokenizer knows the words of the prompts."""
+    """A new ``diffusers.IFPipeline`` of the recipe's size, whose tokenizer knows the words of the prompts.
+
+    >>> from chroma.recipes import RECIPES
+    >>> pipe = untrained(RECIPES["emoji-8"], ["a flat drawing of owl"])
+    >>> type(pipe).__name__, pipe.unet.config.sample_size, pipe.tokenizer.tokenize("drawing of owl")
+    ('IFPipeline', 8, ['▁drawing', '▁of', '▁owl'])
+    """
     from diffusers import DDPMScheduler, IFPipeline, UNet2DConditionModel
 
     most = depth((recipe.size, recipe.size)) + 1

@@ -21,7 +21,13 @@ from chroma.schedules import Schedule, from_scheduler
 
 
 class NoisePredictor(Protocol):
-    """Any callable (x: (B, C, H, W), log_snr: float) -> predicted noise, of the shape of x."""
+    """Any callable (x: (B, C, H, W), log_snr: float) -> predicted noise, of the shape of x.
+
+    >>> from chroma.sampling import amplitudes
+    >>> black = lambda x, log_snr: x / amplitudes(log_snr)[1]  # of data that are 0 everywhere: all of x is noise
+    >>> round(black(torch.ones(1, 1, 1, 1), log_snr=0.0).item(), 3)  # 1 / sqrt(1 - alpha)
+    1.414
+    """
 
     def __call__(self, x: torch.Tensor, log_snr: float) -> torch.Tensor: ...
 
@@ -79,6 +85,13 @@ class UNetPredictor(NetworkPredictor):
     is dropped. schedule: the one it was trained with (`chroma.from_scheduler(pipe.scheduler)`). prompt: embeddings,
     (1, tokens, width), or one for each image, (B, tokens, width); or all that `chroma.prompts.encode` returns.
     prediction: what the UNet predicts, "epsilon" or "v_prediction" (``pipe.scheduler.config.prediction_type``).
+
+    >>> from chroma import from_scheduler, models
+    >>> from chroma.prompts import encode
+    >>> pipe = models.load("emoji-8")
+    >>> predictor = UNetPredictor(pipe.unet, from_scheduler(pipe.scheduler), encode(pipe, ""), "v_prediction")
+    >>> predictor.channels, predictor(torch.zeros(1, 3, 8, 8), log_snr=0.0).shape
+    (3, torch.Size([1, 3, 8, 8]))
     """
 
     def __init__(
@@ -172,6 +185,11 @@ def from_pipeline(pipe, prompt: str | Sequence[str] | Mapping[str, torch.Tensor]
     pipe: of the classes of DeepFloyd IF, Stable Diffusion 1 and 2, SDXL, SD3 or Flux, or one without prompts. prompt:
     words, or what `chroma.prompts.encode` made of them earlier: then the text encoders are not needed any more.
     Latent models predict the noise of latents. Raises ValueError for a pipeline of another class.
+
+    >>> from chroma import models
+    >>> predictor = from_pipeline(models.load("emoji-8"), "a flat drawing of owl")
+    >>> predictor(torch.zeros(2, 3, 8, 8), log_snr=0.0).shape
+    torch.Size([2, 3, 8, 8])
     """
     told = prompt if isinstance(prompt, Mapping) else encode(pipe, prompt)
     if getattr(pipe, "transformer", None) is not None:
@@ -187,7 +205,12 @@ Weight = float | Callable[[float], float]  # a number, or a function of log-SNR
 
 
 def together(predictors: Sequence[NoisePredictor], x: torch.Tensor, log_snr: float) -> list[torch.Tensor]:
-    """What each predictor says of x, (B, C, H, W) each: one forward of a larger batch where all are one network."""
+    """What each predictor says of x, (B, C, H, W) each: one forward of a larger batch where all are one network.
+
+    >>> same, double = together([lambda x, log_snr: x, lambda x, log_snr: 2 * x], torch.ones(1, 1, 1, 1), 0.0)
+    >>> same.item(), double.item()
+    (1.0, 2.0)
+    """
     predictors = [one.at(log_snr) if isinstance(one, Switched) else one for one in predictors]
     first, *others = predictors
     if not (others and isinstance(first, NetworkPredictor) and all(first._shares(other) for other in others)):
@@ -202,6 +225,10 @@ class Guided:
 
     guidance: e_CFG = eps_c - eps of the latest evaluation, (B, C, H, W), for a measurement to look at between two
     steps of a sampler. scale: a number, or a function of log-SNR.
+
+    >>> predictor = Guided(cond=lambda x, log_snr: x + 1, uncond=lambda x, log_snr: x, scale=4.0)
+    >>> predictor(torch.zeros(1, 1, 1, 1), 0.0).item(), predictor.guidance.item()
+    (4.0, 1.0)
     """
 
     guidance: torch.Tensor
@@ -217,7 +244,12 @@ class Guided:
 
 
 def guided(cond: NoisePredictor, uncond: NoisePredictor, scale: Weight) -> Guided:
-    """Classifier-free guidance, see `Guided`."""
+    """Classifier-free guidance, see `Guided`.
+
+    >>> predictor = guided(lambda x, log_snr: x + 1, lambda x, log_snr: x, scale=4.0)
+    >>> predictor(torch.zeros(1, 1, 1, 1), 0.0).item()
+    4.0
+    """
     return Guided(cond, uncond, scale)
 
 
@@ -226,6 +258,10 @@ def composed(uncond: NoisePredictor, conds: Sequence[NoisePredictor], weights: S
 
     A condition whose weight is 0 at this log-SNR is not evaluated. Raises ValueError if there is not one weight
     for each condition.
+
+    >>> uncond, more, less = (lambda x, log_snr, change=change: x + change for change in (0, 1, -2))
+    >>> composed(uncond, [more, less], [4.0, 0.5])(torch.zeros(1, 1, 1, 1), 0.0).item()  # 4 x 1 - 0.5 x 2
+    3.0
     """
     if len(conds) != len(weights):
         raise refuse("weights", f"{len(weights)} of them", f"one for each of the {len(conds)} conditions")
@@ -245,6 +281,11 @@ class Switched:
 
     predictors: n; moments: the n - 1 log-SNRs, increasing, from which the next one has its turn
     (`chroma.switching.moment`).
+
+    >>> first, second = (lambda x, log_snr: x), (lambda x, log_snr: -x)
+    >>> predictor = Switched([first, second], [0.0])
+    >>> [predictor.at(log_snr) is second for log_snr in (-1.0, 0.0, 1.0)]
+    [False, True, True]
     """
 
     def __init__(self, predictors: Sequence[NoisePredictor], moments: Sequence[float]):
@@ -265,6 +306,10 @@ def guided_by_band(cond: NoisePredictor, uncond: NoisePredictor, scales: Sequenc
     """Guidance with a scale for each band: eps + sum_m w_m (e_CFG)^(m), the bands of Eq 19; all alike, it is `guided`.
 
     scales: numbers or functions of log-SNR, finest band first, one for each band of the image.
+
+    >>> uncond, cond = (lambda x, log_snr: x), (lambda x, log_snr: x + 1)  # they differ in the mean alone
+    >>> guided_by_band(cond, uncond, [9.0, 4.0])(torch.zeros(1, 1, 2, 2), 0.0).flatten().tolist()
+    [4.0, 4.0, 4.0, 4.0]
     """
 
     def predict(x: torch.Tensor, log_snr: float) -> torch.Tensor:
@@ -279,7 +324,12 @@ def guided_by_band(cond: NoisePredictor, uncond: NoisePredictor, scales: Sequenc
 
 
 def residual_part(predictor: NoisePredictor) -> NoisePredictor:
-    """(I - UD) eps: what one downsampling would lose of a prediction, the part that Eqs 21 and 23 train for."""
+    """(I - UD) eps: what one downsampling would lose of a prediction, the part that Eqs 21 and 23 train for.
+
+    >>> x = torch.tensor([[[[0.0, 1.0], [2.0, 5.0]]]])
+    >>> residual_part(lambda x, log_snr: x)(x, 0.0).flatten().tolist()  # less the mean, 2
+    [-2.0, -1.0, 0.0, 3.0]
+    """
     return lambda x, log_snr: residual(predictor(x, log_snr))
 
 
@@ -294,6 +344,12 @@ def cascade(
 
     Exact where the bands of the data are independent, as for Gaussian data: then eps_m needs to see nothing finer
     than D^m x. Raises ValueError for an empty list, or if the image cannot be halved often enough.
+
+    >>> from chroma.sampling import amplitudes
+    >>> black = lambda x, log_snr: x / amplitudes(log_snr)[1]  # exact at any resolution: so is the cascade
+    >>> x = torch.randn(1, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    >>> torch.allclose(cascade([residual_part(black), residual_part(black), black])(x, 0.0), black(x, 0.0))
+    True
     """
     if not predictors:
         raise refuse("predictors", predictors, "at least one")
@@ -316,6 +372,12 @@ def upsample_guided(predictor: NoisePredictor, weight: Weight = 1.0, kernel: int
     takes the place of the coarse part of what it says of an image n times larger than those it was trained on. `kernel`
     is n; `weight` is w, a number or a function of log-SNR. w = 1 is Eq 22 with eps_res = (I - UD) eps; where w is 0,
     the coarse prediction is not evaluated.
+
+    >>> from chroma.sampling import amplitudes
+    >>> black = lambda x, log_snr: x / amplitudes(log_snr)[1]  # right at both sizes: nothing is left to guide
+    >>> x = torch.randn(1, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    >>> torch.allclose(upsample_guided(black)(x, 0.0), black(x, 0.0))
+    True
     """
 
     def predict(x: torch.Tensor, log_snr: float) -> torch.Tensor:

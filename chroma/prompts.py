@@ -1,4 +1,4 @@
-"""What a prompt is to a network: tensors, one dictionary for each class of diffusers pipeline.
+"""What a prompt is to a network: tensors, one dictionary for each class of diffusers pipeline::
 
     told = encode(pipe, ["a red bus", "an owl"])
     safetensors.torch.save_file(told, "prompts.safetensors")  # text encoders are large: encode once, then drop them
@@ -25,6 +25,11 @@ def encode(pipe, prompt: str | Sequence[str] = "") -> dict[str, torch.Tensor]:
     encoder_hidden_states and pooled_projections; Flux: and guidance. "" is what the pipeline itself takes for no
     prompt. A pipeline without text encoder has no tensors. Raises ValueError for an empty list, and for a class of
     pipeline that is none of these.
+
+    >>> from chroma import models
+    >>> told = encode(models.load("emoji-8"), ["a flat drawing of owl", "a line drawing of ox"])
+    >>> {name: tuple(tensor.shape) for name, tensor in told.items()}
+    {'encoder_hidden_states': (2, 77, 128)}
     """
     prompts = [prompt] if isinstance(prompt, str) else list(prompt)
     if not prompts or not all(isinstance(one, str) for one in prompts):

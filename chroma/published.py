@@ -16,7 +16,12 @@ from chroma.schedules import Cosine
 
 @dataclass(frozen=True)
 class Shipped:
-    """A scheduler's configuration, the side in pixels of the images it is for, and how many of them a latent spans."""
+    """A scheduler's configuration, the side in pixels of the images it is for, and how many of them a latent spans.
+
+    >>> known = SHIPPED["sd15"]
+    >>> known.config["_class_name"], known.size // known.latent_factor
+    ('PNDMScheduler', 64)
+    """
 
     title: str
     config: Mapping

@@ -1,7 +1,7 @@
 """D (the n x n mean), U (nearest neighbour), and the orthogonal bands they split an image into.
 
 D averages n x n pixels and U repeats them (n = `kernel`, 2 unless told). DU = I, and UD is an orthogonal projector:
-so the bands U^m (D^m - U D^(m+1)) x are orthogonal and their energies add up to |x|^2. Band 0 is the finest.
+so the bands U^m (D^m - U D^(m+1)) x are orthogonal and their energies add up to `|x|^2`. Band 0 is the finest.
 
 All functions take NumPy arrays or PyTorch tensors x: (..., H, W), keep their kind, dtype and device, and
 raise ValueError for a size that the kernel does not divide.
@@ -25,7 +25,13 @@ def _times_and_kernel(x, times: int, kernel: int) -> tuple[int, int]:
 
 
 def downsample(x, times: int = 1, kernel: int = 2):
-    """D^times x: the mean over squares of kernel^times pixels, (..., H, W) -> (..., H/k, W/k) (Eq 8)."""
+    """D^times x: the mean over squares of kernel^times pixels, (..., H, W) -> (..., H/k, W/k) (Eq 8).
+
+    >>> downsample(np.array([[0.0, 1.0], [2.0, 5.0]]))
+    array([[2.]])
+    >>> downsample(np.zeros((2, 3, 64, 64)), times=3).shape
+    (2, 3, 8, 8)
+    """
     times, kernel = _times_and_kernel(x, times, kernel)
     *rest, height, width = x.shape
     side = kernel**times
@@ -40,7 +46,12 @@ def downsample(x, times: int = 1, kernel: int = 2):
 
 
 def upsample(x, times: int = 1, kernel: int = 2):
-    """U^times x: each pixel repeated into a square of kernel^times, (..., H, W) -> (..., kH, kW) (Eq 22)."""
+    """U^times x: each pixel repeated into a square of kernel^times, (..., H, W) -> (..., kH, kW) (Eq 22).
+
+    >>> upsample(np.array([[1.0, 2.0]]))
+    array([[1., 1., 2., 2.],
+           [1., 1., 2., 2.]])
+    """
     times, kernel = _times_and_kernel(x, times, kernel)
     side = kernel**times
     repeat = np.repeat if isinstance(x, np.ndarray) else type(x).repeat_interleave
@@ -48,12 +59,21 @@ def upsample(x, times: int = 1, kernel: int = 2):
 
 
 def residual(x, kernel: int = 2):
-    """x - U D x: what one downsampling loses (Algorithm 1's getResidual; the target of Eqs 21 and 23)."""
+    """x - U D x: what one downsampling loses (Algorithm 1's getResidual; the target of Eqs 21 and 23).
+
+    >>> residual(np.array([[0.0, 1.0], [2.0, 5.0]]))
+    array([[-2., -1.],
+           [ 0.,  3.]])
+    """
     return x - upsample(downsample(x, 1, kernel), 1, kernel)
 
 
 def depth(shape: tuple[int, ...], kernel: int = 2) -> int:
-    """How often D can be applied to an image of `shape` (..., H, W): 6 for 64 x 64 pixels with kernel 2."""
+    """How often D can be applied to an image of `shape` (..., H, W): 6 for 64 x 64 pixels with kernel 2.
+
+    >>> depth((3, 64, 64)), depth((3, 96, 96))  # down to 1 x 1, and to 3 x 3
+    (6, 5)
+    """
     height, width = shape[-2:]
     times = 0
     while height % kernel == 0 and width % kernel == 0 and min(height, width) > 1:
@@ -62,7 +82,11 @@ def depth(shape: tuple[int, ...], kernel: int = 2) -> int:
 
 
 def pyramid(x, kernel: int = 2) -> list:
-    """[x, D x, D^2 x, ...] down to `depth(x.shape)`: each level made from the one before."""
+    """[x, D x, D^2 x, ...] down to `depth(x.shape)`: each level made from the one before.
+
+    >>> [level.shape for level in pyramid(np.zeros((3, 4, 4)))]
+    [(3, 4, 4), (3, 2, 2), (3, 1, 1)]
+    """
     levels = [x]
     for _ in range(depth(x.shape, kernel)):
         levels.append(downsample(levels[-1], 1, kernel))
@@ -73,6 +97,10 @@ def bands(x, kernel: int = 2) -> list:
     """The orthogonal parts of x at full size, finest first; they sum to x. `depth` bands, then the coarsest rest.
 
     For 2^M x 2^M pixels the rest is the mean: M + 1 parts in all (the unnumbered display above Eq 19).
+
+    >>> fine, mean = bands(np.array([[0.0, 1.0], [2.0, 5.0]]))
+    >>> fine.tolist(), mean.tolist()
+    ([[-2.0, -1.0], [0.0, 3.0]], [[2.0, 2.0], [2.0, 2.0]])
     """
     levels = pyramid(x, kernel)
     parts = [upsample(level, m, kernel) for m, level in enumerate(levels)]
@@ -80,9 +108,12 @@ def bands(x, kernel: int = 2) -> list:
 
 
 def band_energy(x, kernel: int = 2):
-    """|band_m|^2 of each image, x: (B, C, H, W) -> (B, levels), finest first; sums to |x|^2 (Eq 19's norms).
+    """`|band_m|^2` of each image, x: (B, C, H, W) -> (B, levels), finest first; sums to `|x|^2` (Eq 19's norms).
 
-    E_m = n^2m |D^m x|^2 - n^2(m+1) |D^(m+1) x|^2: by Pythagoras, nothing needs to be upsampled.
+    `E_m = n^2m |D^m x|^2 - n^2(m+1) |D^(m+1) x|^2`: by Pythagoras, nothing needs to be upsampled.
+
+    >>> band_energy(np.array([[[[0.0, 1.0], [2.0, 5.0]]]]))  # 4 + 1 + 9 and 4 x 4: in all 1 + 4 + 25
+    array([[14., 16.]])
     """
     if getattr(x, "ndim", 0) != 4:
         raise refuse("x", f"shape {tuple(np.shape(x))}", "a batch of images, shape (B, C, H, W)")
@@ -104,6 +135,9 @@ def band_sizes(shape: tuple[int, ...], kernel: int = 2) -> np.ndarray:
 
     (1 - 1/n^2) C H W / n^2m for band m, and what is left for the coarsest: white noise of unit variance has
     these band energies on average.
+
+    >>> band_sizes((3, 8, 8)).tolist()
+    [144, 36, 9, 3]
     """
     channels, height, width = shape
     counts = [channels * height * width]

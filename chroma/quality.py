@@ -14,7 +14,12 @@ from chroma.pyramid import band_energy
 
 
 def band_ratio(samples, data, level: int = 0) -> Estimate:
-    """Mean energy of a band, the finest unless told, over that of the data: more than 1 is noise, less is blur."""
+    """Mean energy of a band, the finest unless told, over that of the data: more than 1 is noise, less is blur.
+
+    >>> data = np.random.default_rng(0).normal(size=(10, 3, 8, 8))
+    >>> round(float(band_ratio(2 * data, data).value), 3)
+    4.0
+    """
     samples, data = _pair(samples, data)
     energies = band_energy(samples), band_energy(data)
     if whole("level", level, 0) >= energies[0].shape[1]:
@@ -24,7 +29,12 @@ def band_ratio(samples, data, level: int = 0) -> Estimate:
 
 
 def variance(samples, data) -> Estimate:
-    """Variance of a pixel from sample to sample, averaged over pixels, over that of the data."""
+    """Variance of a pixel from sample to sample, averaged over pixels, over that of the data.
+
+    >>> data = np.random.default_rng(0).normal(size=(10, 3, 8, 8))
+    >>> round(float(variance(0.5 * data + 1, data).value), 3)
+    0.25
+    """
     samples, data = _pair(samples, data)
     total = _spread(data.sum(0), np.square(data).sum(0), len(data))
     count, sums, squares = len(samples), samples.sum(0), np.square(samples).sum(0)
@@ -33,7 +43,12 @@ def variance(samples, data) -> Estimate:
 
 
 def diversity(samples) -> Estimate:
-    """Mean distance between two samples, root mean square over pixels; 0 if all are the same picture."""
+    """Mean distance between two samples, root mean square over pixels; 0 if all are the same picture.
+
+    >>> data = np.array([0.0, 1.0, 2.0]).reshape(3, 1, 1, 1)
+    >>> round(float(diversity(data).value), 3)  # of 1, 1 and 2
+    1.333
+    """
     samples, _ = _pair(samples, samples)
     flat, count = samples.reshape(len(samples), -1), len(samples)
     norms = np.square(flat).sum(1)
@@ -47,9 +62,13 @@ def diversity(samples) -> Estimate:
 def frechet_distance(samples, data, components: int = 16) -> Estimate:
     """Frechet distance of two Gaussians fitted in the basis of the data's `components` principal components.
 
-    |mu - mu'|^2 + tr(S + S' - 2 (S S')^(1/2)) (Heusel et al. 2017, Eq 6, there on Inception features), over tr S'
+    `|mu - mu'|^2 + tr(S + S' - 2 (S S')^(1/2))` (Heusel et al. 2017, Eq 6, there on Inception features), over tr S'
     of the data. Biased upwards by few samples: compare equal numbers of them;
     where it is next to none its standard error is too large.
+
+    >>> data = np.random.default_rng(0).normal(size=(20, 3, 8, 8))
+    >>> round(abs(float(frechet_distance(data, data).value)), 6)
+    0.0
     """
     samples, data = _pair(samples, data)
     most = min(len(data) - 1, data[0].size)
@@ -70,7 +89,12 @@ def frechet_distance(samples, data, components: int = 16) -> Estimate:
 
 
 def nearest(samples, data) -> np.ndarray:
-    """For each sample the row of the image in `data` that is nearest by its pixels, (N,) int."""
+    """For each sample the row of the image in `data` that is nearest by its pixels, (N,) int.
+
+    >>> data = np.array([-1.0, 0.0, 1.0]).reshape(3, 1, 1, 1)
+    >>> nearest(data[[2, 0]] * 0.9, data)
+    array([2, 0])
+    """
     samples, data = (np.asarray(x, dtype=np.float64) for x in (samples, data))
     if samples.shape[1:] != data.shape[1:]:
         raise refuse("samples", samples.shape, f"of the size of the data, {data.shape[1:]}")

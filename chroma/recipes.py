@@ -3,6 +3,9 @@
 The bundled models are small enough for two processor cores and of the class of the paper's: a pixel UNet, a T5 text
 encoder and the cosine schedule, together a ``diffusers.IFPipeline``. All of them know the same `CONTENTS` in the same
 `STYLES`.
+
+>>> len(CONTENTS), len(STYLES)  # 512 drawings in all
+(128, 4)
 """
 
 from __future__ import annotations
@@ -23,6 +26,11 @@ class Recipe:
     classifier-free guidance. noisy: share of images that are taken from the noisiest three tenths of times alone, where
     the layout is decided. precision: "no" (float32) or "bf16". start: the folder of a run to go on from, with a new
     rise and fall of the learning rate; None begins anew.
+
+    >>> from dataclasses import replace
+    >>> large = replace(RECIPES["emoji-32"], channels=(64, 128, 256, 256), layers=(2, 2, 2, 2), start=None)
+    >>> large.size, large.residual
+    (32, False)
     """
 
     size: int = 32
@@ -75,7 +83,12 @@ face, toolbox, maple leaf, printer
 
 
 def drawings(size: int) -> tuple[data.Drawings, list[str]]:
-    """What the bundled models know, at `size` x `size` pixels: the drawings, and the prompt that asks for each."""
+    """What the bundled models know, at `size` x `size` pixels: the drawings, and the prompt that asks for each.
+
+    >>> known, prompts = drawings(size=8)
+    >>> known.images.shape, prompts[:2]
+    ((512, 3, 8, 8), ['a glossy 3d render of flatbread', 'a flat drawing of flatbread'])
+    """
     known = data.drawings(size, styles=STYLES, contents=CONTENTS)
     return known, [
         f"{STYLES[style]} {content.lower()}" for style, content in zip(known.styles, known.contents, strict=True)

@@ -1,4 +1,4 @@
-"""A measuring run: Eq 19 over a list of prompts, several seeds each, that goes on where it was stopped.
+"""A measuring run: Eq 19 over a list of prompts, several seeds each, that goes on where it was stopped::
 
     python -m chroma.measure --model emoji-32 --prompts prompts.txt --steps 50 --seeds 4 --out measured.safetensors
     accelerate launch --multi_gpu --num_processes 2 -m chroma.measure ... (without GPUs: ACCELERATE_USE_CPU=true in
@@ -9,7 +9,7 @@ with the first prompt that is missing, and several processes, each with its shar
 one.
 
 The result is one safetensors file, read by `load`. Its tensors: ``energy``, (prompts, parts, steps, levels),
-|e_CFG^(m)|^2 averaged over each part of a prompt's seeds (up to 32 seeds a part is a seed); ``weights``, (parts,),
+`|e_CFG^(m)|^2` averaged over each part of a prompt's seeds (up to 32 seeds a part is a seed); ``weights``, (parts,),
 the seeds in each; ``log_snrs``, (steps,). Its metadata, JSON under the key ``run``: model, prompts, seeds, scale and
 the rest of `Run`.
 """
@@ -100,6 +100,10 @@ class Measured:
 def equidistant(schedule: Schedule, steps: int) -> np.ndarray:
     """Log-SNRs, noisy to clean, in the middle of `steps` equal parts of the schedule's time: none of them is
     infinite.
+
+    >>> from chroma import RectifiedFlow
+    >>> RectifiedFlow().time(equidistant(RectifiedFlow(), steps=4)).round(3)
+    array([0.875, 0.625, 0.375, 0.125])
     """
     first, last = schedule.domain
     return schedule.log_snr(last - (np.arange(whole("steps", steps, 1)) + 0.5) / steps * (last - first))
@@ -124,6 +128,16 @@ def measure(
     Prompts that are finished wait in the folder `out`.parts. Raises ValueError for an empty list, for images that do
     not fit, if `out` or its parts are of another run, and if the model's predictions are not finite, naming the
     prompt; what was finished before is kept.
+
+    >>> import tempfile
+    >>> from chroma import models
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     prompts = ["a flat drawing of owl", "a line drawing of ox"]
+    ...     measured = measure(models.load("emoji-8"), "emoji-8", prompts, f"{folder}/measured.safetensors", steps=3)
+    >>> measured.result().value.shape, measured.result().count  # bands of 8, 4, 2 and 1; 2 prompts with 4 seeds each
+    ((4, 3), 8)
+    >>> measured.result().value.sum(0).round(6)
+    array([1., 1., 1.])
     """
     from tqdm import tqdm
 

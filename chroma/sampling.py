@@ -36,20 +36,35 @@ class State:
 
 
 def amplitudes(log_snr: float) -> tuple[float, float]:
-    """sqrt(alpha) and sqrt(1 - alpha): the factors of signal and noise in Eq 1. Their squares sum to 1."""
+    """sqrt(alpha) and sqrt(1 - alpha): the factors of signal and noise in Eq 1. Their squares sum to 1.
+
+    >>> signal, sigma = amplitudes(0.0)
+    >>> round(signal, 3), round(sigma, 3)
+    (0.707, 0.707)
+    """
     z = float(log_snr)
     tail = log1p(exp(-abs(z))) / 2
     return exp(min(z, 0) / 2 - tail), exp(min(-z, 0) / 2 - tail)
 
 
 def add_noise(x0: torch.Tensor, noise: torch.Tensor, log_snr: float) -> torch.Tensor:
-    """x_t = sqrt(alpha) x0 + sqrt(1 - alpha) eps, the forward process (Eq 1)."""
+    """x_t = sqrt(alpha) x0 + sqrt(1 - alpha) eps, the forward process (Eq 1).
+
+    >>> x0, noise = torch.ones(1, 1, 1, 1), torch.zeros(1, 1, 1, 1)
+    >>> round(add_noise(x0, noise, log_snr=0.0).item(), 3)
+    0.707
+    """
     signal, sigma = amplitudes(log_snr)
     return signal * x0 + sigma * noise
 
 
 def denoised(x: torch.Tensor, noise: torch.Tensor, log_snr: float) -> torch.Tensor:
-    """E[x0 | x_t] = (x_t - sqrt(1 - alpha) eps) / sqrt(alpha) (Eq 7)."""
+    """E[x0 | x_t] = (x_t - sqrt(1 - alpha) eps) / sqrt(alpha) (Eq 7).
+
+    >>> x0, noise = torch.full((1, 1, 1, 1), 0.3), torch.full((1, 1, 1, 1), -2.0)
+    >>> round(denoised(add_noise(x0, noise, 1.0), noise, 1.0).item(), 3)
+    0.3
+    """
     signal, sigma = amplitudes(log_snr)
     return (x - sigma * noise) / signal
 
@@ -74,6 +89,12 @@ def ddim(predictor: NoisePredictor, noise: torch.Tensor, log_snrs: Sequence[floa
 
     noise: (B, C, H, W), x at the first log-SNR; any float dtype. log_snrs: strictly increasing, finite (a schedule
     with zero terminal SNR starts one step later, or close to it). Raises ValueError otherwise.
+
+    >>> from chroma.exact import EmpiricalPredictor
+    >>> black_or_white = EmpiricalPredictor(torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1))
+    >>> *_, last = ddim(black_or_white, torch.full((1, 1, 1, 1), 0.3), [-6.0, -3.0, 0.0, 3.0, 6.0])
+    >>> round(last.x0.item(), 3)
+    1.0
     """
     return _ddim(predictor, _image("noise", noise), _steps("log_snrs", log_snrs))
 
@@ -95,6 +116,12 @@ def forced(
 
     x0, noise: (B, C, H, W); every state has the same noise, so that states differ by their log-SNR alone. States come
     and errors are raised as by `ddim`.
+
+    >>> from chroma.exact import EmpiricalPredictor
+    >>> black_or_white = EmpiricalPredictor(torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1))
+    >>> states = forced(black_or_white, torch.ones(1, 1, 1, 1), torch.zeros(1, 1, 1, 1), [-6.0, 0.0, 6.0])
+    >>> [round(state.x0.item(), 2) for state in states]  # white is recognised, the better the less noise there is
+    [0.0, 0.76, 1.0]
     """
     if noise.shape != x0.shape:
         raise refuse("noise", tuple(noise.shape), f"of the shape of x0, {tuple(x0.shape)}")
@@ -111,7 +138,15 @@ def _forced(predictor, x0, noise, steps):
 def ddpm(
     predictor: NoisePredictor, noise: torch.Tensor, log_snrs: Sequence[float], generator: torch.Generator | None = None
 ) -> Iterator[State]:
-    """Ancestral sampling (Ho et al. 2020, Eqs 6-7): as `ddim`, with fresh noise of the posterior variance each step."""
+    """Ancestral sampling (Ho et al. 2020, Eqs 6-7): as `ddim`, with fresh noise of the posterior variance each step.
+
+    >>> from chroma.exact import EmpiricalPredictor
+    >>> black_or_white = EmpiricalPredictor(torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1))
+    >>> noise, generator = torch.zeros(1000, 1, 1, 1), torch.Generator().manual_seed(0)
+    >>> *_, last = ddpm(black_or_white, noise, [-6.0, -3.0, 0.0, 3.0, 6.0], generator)
+    >>> bool((last.x0.abs() > 0.99).all()), round((last.x0 > 0).float().mean().item(), 1)  # from one x, both images
+    (True, 0.5)
+    """
     return _ddpm(predictor, _image("noise", noise), _steps("log_snrs", log_snrs), generator)
 
 
@@ -137,6 +172,13 @@ def sdedit(
 
     image, noise: (B, C, H, W). The earlier the first log-SNR, the coarser what is drawn anew; chosen by resolution:
     ``remaining(log_snrs, moment(at="8x8", size=32))`` of `chroma.switching`.
+
+    >>> from chroma.exact import EmpiricalPredictor
+    >>> black_or_white = EmpiricalPredictor(torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1))
+    >>> grey, noise = torch.full((1, 1, 1, 1), 0.2), torch.zeros(1, 1, 1, 1)
+    >>> *_, last = sdedit(black_or_white, grey, noise, [2.0, 4.0, 6.0])
+    >>> round(last.x0.item(), 3)
+    1.0
     """
     steps = _steps("log_snrs", log_snrs)
     return ddim(predictor, add_noise(_image("image", image), _image("noise", noise), steps[0]), steps)
@@ -147,5 +189,12 @@ def invert(predictor: NoisePredictor, image: torch.Tensor, log_snrs: Sequence[fl
 
     image: (B, C, H, W), taken as x at the last (cleanest) entry of `log_snrs`, given as for `ddim`, noisy to
     clean; states come from clean to noisy. Exact in the limit of many steps.
+
+    >>> from chroma.exact import GaussianPredictor
+    >>> white, log_snrs = GaussianPredictor(torch.zeros(1, 2, 2), [1.0, 1.0]), np.linspace(-8, 8, 200)
+    >>> *_, noisiest = invert(white, torch.ones(1, 1, 2, 2), log_snrs)
+    >>> *_, last = ddim(white, noisiest.x, log_snrs)
+    >>> noisiest.log_snr, round(last.x0.mean().item(), 1)
+    (-8.0, 1.0)
     """
     return _ddim(predictor, _image("image", image), _steps("log_snrs", log_snrs)[::-1])

@@ -21,7 +21,11 @@ from chroma._check import finite, not_nan, refuse
 
 
 def expit(z):
-    """The logistic function s(z) = 1 / (1 + exp(-z)): alpha as a function of log-SNR; never overflows."""
+    """The logistic function s(z) = 1 / (1 + exp(-z)): alpha as a function of log-SNR; never overflows.
+
+    >>> float(expit(0.0)), float(expit(-1000.0))
+    (0.5, 0.0)
+    """
     z = np.asarray(z, dtype=np.float64)
     small = np.exp(-np.abs(z))
     return np.where(z < 0, small, 1.0) / (1.0 + small)
@@ -38,7 +42,13 @@ def _log_snr_of_decay(u):
 
 
 class Schedule(abc.ABC):
-    """A strictly decreasing log-SNR over ``domain``; subclasses give `_log_snr` and its inverse `_time`."""
+    """A strictly decreasing log-SNR over ``domain``; subclasses give `_log_snr` and its inverse `_time`.
+
+    >>> schedule = Cosine()
+    >>> alpha, log_snr = schedule.alpha(0.3), schedule.log_snr(0.3)
+    >>> bool(np.isclose(log_snr, np.log(alpha / (1 - alpha)))), round(float(schedule.time(log_snr)), 3)
+    (True, 0.3)
+    """
 
     domain: tuple[float, float] = (0.0, 1.0)
 
@@ -81,6 +91,9 @@ class Linear(Schedule):
 
     The continuous limit of Ho et al. (2020); betas are per unit time, so their 1e-4 .. 0.02 over
     1000 steps are beta_min = 0.1, beta_max = 20 (Song et al. 2021, Eq 33).
+
+    >>> Linear().alpha([0.0, 0.5, 1.0]).round(3)
+    array([1.   , 0.079, 0.   ])
     """
 
     beta_min: float = 0.1
@@ -107,6 +120,9 @@ class ScaledLinear(Schedule):
     """sqrt(beta(t)) grows linearly, the schedule of latent diffusion (Rombach et al. 2022).
 
     Betas are per unit time: Stable Diffusion's 0.00085 .. 0.012 over 1000 steps are 0.85 and 12.
+
+    >>> round(float(ScaledLinear().alpha(1.0)) ** 0.5, 3)  # the noisiest step still has a trace of the image
+    0.069
     """
 
     beta_min: float = 0.85
@@ -131,7 +147,11 @@ class ScaledLinear(Schedule):
 
 @dataclass(frozen=True)
 class Cosine(Schedule):
-    """alpha_t = cos^2((t + s)/(1 + s) pi/2) / cos^2(s/(1 + s) pi/2): Nichol and Dhariwal (2021); Eq 36."""
+    """alpha_t = cos^2((t + s)/(1 + s) pi/2) / cos^2(s/(1 + s) pi/2): Nichol and Dhariwal (2021); Eq 36.
+
+    >>> Cosine().alpha([0.0, 0.5, 1.0]).round(3)
+    array([1.   , 0.494, 0.   ])
+    """
 
     s: float = 0.008
 
@@ -163,7 +183,11 @@ class Cosine(Schedule):
 @dataclass(frozen=True)
 class Sigmoid(Schedule):
     """alpha_t falls along a logistic curve cut at `start` and `end` (Chen 2023, "On the importance of
-    noise scheduling", with tau = 1): alpha_t = (s(end) - s(x)) / (s(end) - s(start)), x = start + t (end - start)."""
+    noise scheduling", with tau = 1): alpha_t = (s(end) - s(x)) / (s(end) - s(start)), x = start + t (end - start).
+
+    >>> Sigmoid().alpha([0.0, 0.5, 1.0]).round(3)
+    array([1. , 0.5, 0. ])
+    """
 
     start: float = -3.0
     end: float = 3.0
@@ -192,7 +216,11 @@ class Sigmoid(Schedule):
 
 @dataclass(frozen=True)
 class Natural(Schedule):
-    """alpha_t = exp(-t) on [0, inf): the Ornstein-Uhlenbeck process in its own time (Eqs 28-31)."""
+    """alpha_t = exp(-t) on [0, inf): the Ornstein-Uhlenbeck process in its own time (Eqs 28-31).
+
+    >>> round(float(Natural().alpha(np.log(2))), 3)
+    0.5
+    """
 
     domain = (0.0, np.inf)
 
@@ -206,7 +234,13 @@ class Natural(Schedule):
 @dataclass(frozen=True)
 class RectifiedFlow(Schedule):
     """x_t = (1 - sigma) x_0 + sigma eps with sigma = shift t / (1 + (shift - 1) t): rectified flow, and
-    SD3's `shift` (Esser et al. 2024, Eq 23). alpha_t is that of the same SNR, ((1 - sigma)/sigma)^2."""
+    SD3's `shift` (Esser et al. 2024, Eq 23). alpha_t is that of the same SNR, ((1 - sigma)/sigma)^2.
+
+    >>> RectifiedFlow().alpha([0.0, 0.5, 1.0])
+    array([1. , 0.5, 0. ])
+    >>> round(float(RectifiedFlow(shift=3.0).alpha(0.25)), 3)  # sigma = 3/4 / (1 + 2/4) = 1/2
+    0.5
+    """
 
     shift: float = 1.0
 
@@ -222,7 +256,11 @@ class RectifiedFlow(Schedule):
 
 @dataclass(frozen=True)
 class EDM(Schedule):
-    """x_t = x_0 + sigma eps with sigma^(1/rho) linear in t (Karras et al. 2022, Eq 5); SNR = 1/sigma^2."""
+    """x_t = x_0 + sigma eps with sigma^(1/rho) linear in t (Karras et al. 2022, Eq 5); SNR = 1/sigma^2.
+
+    >>> np.exp(-EDM().log_snr([0.0, 1.0]) / 2).round(3)  # sigma
+    array([2.e-03, 8.e+01])
+    """
 
     sigma_min: float = 0.002
     sigma_max: float = 80.0
@@ -250,6 +288,10 @@ class Discrete(Schedule):
     A table that starts at exactly 1 or ends at exactly 0 (zero terminal SNR) has an infinite log-SNR
     there; inside that one interval alpha is interpolated instead. A table that is not strictly decreasing
     within [0, 1] is refused with ValueError.
+
+    >>> table = Discrete([0.9, 0.5, 0.1])
+    >>> table.domain, float(table.log_snr(1))
+    ((0.0, 2.0), 0.0)
     """
 
     alphas_cumprod: np.ndarray = field(repr=False)
@@ -278,6 +320,7 @@ class Discrete(Schedule):
 
     @property
     def domain(self) -> tuple[float, float]:
+        """The first and the last training step, (0, T - 1)."""
         return (0.0, float(len(self.alphas_cumprod) - 1))
 
     @property
@@ -306,7 +349,11 @@ class Discrete(Schedule):
 
 
 def flow_shift(config, tokens: int | None = None) -> float:
-    """SD3's `shift` of a flow-matching configuration, for an image of so many tokens if it depends on them."""
+    """SD3's `shift` of a flow-matching configuration, for an image of so many tokens if it depends on them.
+
+    >>> flow_shift({"shift": 3.0})
+    3.0
+    """
     if not config.get("use_dynamic_shifting"):
         return config.get("shift", 1.0)
     if tokens is None or config.get("time_shift_type", "exponential") != "exponential":
@@ -330,6 +377,12 @@ def from_scheduler(scheduler, tokens: int | None = None) -> Schedule:
     The choice of inference steps (Karras or exponential sigmas, spacing, a terminal shift) does not change the training
     clock. tokens: of the image (Flux: height x width in latents / 4), where the shift of a flow depends on its size
     (``use_dynamic_shifting``). Raises ValueError for a scheduler of another kind, naming it and what to pass instead.
+
+    >>> from diffusers import DDPMScheduler, FlowMatchEulerDiscreteScheduler
+    >>> from_scheduler(DDPMScheduler()).domain
+    (0.0, 999.0)
+    >>> from_scheduler(FlowMatchEulerDiscreteScheduler(shift=3.0))
+    RectifiedFlow(shift=3.0)
     """
     config, name = getattr(scheduler, "config", None), type(scheduler).__name__
     if config is None:

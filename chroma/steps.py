@@ -48,7 +48,14 @@ _UNREAD = ("use_flow_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_
 
 
 def visited(scheduler) -> np.ndarray:
-    """The log-SNRs of the steps that a diffusers scheduler was set to (``set_timesteps``), noisy to clean, (steps,)."""
+    """The log-SNRs of the steps that a diffusers scheduler was set to (``set_timesteps``), noisy to clean, (steps,).
+
+    >>> from diffusers import DDIMScheduler
+    >>> scheduler = DDIMScheduler(beta_schedule="squaredcos_cap_v2")
+    >>> scheduler.set_timesteps(4)
+    >>> visited(scheduler).round(2)  # as foretold by `plan`
+    array([-1.79, -0.03,  1.7 , 10.09])
+    """
     config, count = scheduler.config, len(scheduler.timesteps)
     if hasattr(scheduler, "sigmas"):
         sigmas = _host(scheduler.sigmas[:count]).astype(np.float64)
@@ -64,7 +71,11 @@ def _host(tensor) -> np.ndarray:
 
 
 def of_flow(sigmas) -> np.ndarray:
-    """The log-SNR of (1 - sigma) x0 + sigma eps."""
+    """The log-SNR of (1 - sigma) x0 + sigma eps.
+
+    >>> of_flow([1.0, 0.5])
+    array([-inf,   0.])
+    """
     with np.errstate(divide="ignore"):
         return 2 * (np.log1p(-np.asarray(sigmas, dtype=np.float64)) - np.log(sigmas))
 
@@ -75,7 +86,11 @@ def _log_snr(alphas) -> np.ndarray:
 
 
 def alphas_of(config: Mapping) -> np.ndarray:
-    """``alphas_cumprod`` of a configuration with betas, (T,): what diffusers computes, in double precision."""
+    """``alphas_cumprod`` of a configuration with betas, (T,): what diffusers computes, in double precision.
+
+    >>> alphas_of({"trained_betas": [0.5, 0.5]})
+    array([0.5 , 0.25])
+    """
     count = config.get("num_train_timesteps", 1000)
     start, end, kind = (
         config.get("beta_start", 1e-4),
@@ -104,6 +119,9 @@ def schedule_of(config: Mapping, tokens: int | None = None) -> Schedule:
     """The noise schedule of a configuration: `chroma.from_scheduler` without diffusers.
 
     tokens: see `plan`. Raises ValueError for a class that is not known, naming it.
+
+    >>> schedule_of({"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0})
+    RectifiedFlow(shift=3.0)
     """
     name = config.get("_class_name", "")
     unread = [key for key in _UNREAD if config.get(key)]
@@ -132,6 +150,9 @@ def plan(config: Mapping, steps: int, tokens: int | None = None) -> Plan:
 
     tokens: of the image, needed where a flow's shift depends on its size. Raises ValueError for a class that is not
     known.
+
+    >>> plan({"_class_name": "DDIMScheduler"}, steps=4).timesteps
+    array([750., 500., 250.,   0.])
     """
     whole("steps", steps, 1)
     schedule = schedule_of(config, tokens)

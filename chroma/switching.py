@@ -1,4 +1,4 @@
-"""Moments of a generation, said in four ways that mean the same, and weights that change there (Eq 25 and beyond).
+"""Moments of a generation, said in four ways that mean the same, and weights that change there (Eq 25 and beyond)::
 
     half = moment(at="8x8", size=32)  # the log-SNR at which half of the 8x8 band has been generated
     layout, texture = in_turn([step(half)])  # prompt 1 until then, prompt 2 from then on
@@ -41,6 +41,12 @@ def moment(
     `size`: the moment at which `share` of that band has been generated, s(z + log V_m) = share. V_m is the paper's
     4^m, or power[m] of the data (``BandPower``, finest first), which makes the moment later for real images. Raises
     ValueError naming what is missing, contradictory or out of range.
+
+    >>> round(moment(at="8x8", size=32), 3)  # level 2: -2 log 4
+    -2.773
+    >>> from chroma import RectifiedFlow
+    >>> round(moment(RectifiedFlow(), eta=0.5), 3), moment(RectifiedFlow(), eta=1.0)
+    (0.0, -inf)
     """
     given = {"eta": eta, "time": time, "log_snr": log_snr, "at": at}
     said = [name for name, value in given.items() if value is not None]
@@ -78,7 +84,11 @@ def _generated(at: str | int, share: float, size: int | None, power: Sequence[fl
 
 
 def level_of(at: str | int, size: int | None) -> int:
-    """The level of a resolution, "8x8" or 8, in images of side `size`: 2 in one of 32. ValueError if there is none."""
+    """The level of a resolution, "8x8" or 8, in images of side `size`: 2 in one of 32. ValueError if there is none.
+
+    >>> level_of("32x32", size=32), level_of(8, size=32)
+    (0, 2)
+    """
     if size is None:
         raise refuse("size", None, "given: the side of what is denoised, in pixels or latents")
     found = re.fullmatch(r"(\d+)(?:\s*[x×]\s*(\d+))?", str(at).strip())
@@ -90,7 +100,11 @@ def level_of(at: str | int, size: int | None) -> int:
 
 
 def step(at: float) -> Weight:
-    """0 before `at`, 1 from then on: the Heaviside function of Eq 25."""
+    """0 before `at`, 1 from then on: the Heaviside function of Eq 25.
+
+    >>> [step(1.0)(log_snr) for log_snr in (0.0, 1.0, 2.0)]
+    [0.0, 1.0, 1.0]
+    """
     at = float(not_nan("at", at))
     return lambda log_snr: float(log_snr >= at)
 
@@ -100,19 +114,31 @@ def _ordered(start: float, stop: float) -> tuple[float, float]:
 
 
 def linear(start: float, stop: float) -> Weight:
-    """A ramp in log-SNR: 0 up to `start`, 1 from `stop` on."""
+    """A ramp in log-SNR: 0 up to `start`, 1 from `stop` on.
+
+    >>> [linear(0.0, 4.0)(log_snr) for log_snr in (-1.0, 1.0, 2.0, 5.0)]
+    [0.0, 0.25, 0.5, 1.0]
+    """
     start, stop = _ordered(start, stop)
     return lambda log_snr: float(np.clip((log_snr - start) / (stop - start), 0, 1))
 
 
 def cosine(start: float, stop: float) -> Weight:
-    """As `linear`, without corners: half a wave of a cosine."""
+    """As `linear`, without corners: half a wave of a cosine.
+
+    >>> [round(cosine(0.0, 4.0)(log_snr), 3) for log_snr in (-1.0, 1.0, 2.0, 5.0)]
+    [0.0, 0.146, 0.5, 1.0]
+    """
     ramp = linear(start, stop)
     return lambda log_snr: (1 - cos(pi * ramp(log_snr))) / 2
 
 
 def logistic(at: float, width: float = 1.0) -> Weight:
-    """s((log_snr - at) / width): 1/2 at `at`. A width of 1 is the pace at which a band itself is generated."""
+    """s((log_snr - at) / width): 1/2 at `at`. A width of 1 is the pace at which a band itself is generated.
+
+    >>> [round(logistic(1.0)(log_snr), 3) for log_snr in (-9.0, 1.0, 11.0)]
+    [0.0, 0.5, 1.0]
+    """
     at, width = finite("at", at), finite("width", width, above=0)
     return lambda log_snr: float(expit((log_snr - at) / width))
 
@@ -120,26 +146,44 @@ def logistic(at: float, width: float = 1.0) -> Weight:
 def in_turn(rises: Sequence[Weight]) -> list[Weight]:
     """The weights of n prompts that follow one another at n - 1 rising weights: 1 - f_1, f_1 - f_2, ..., f_(n-1).
 
-    They add up to 1 at any time. With two `step`s: prompt 1, then 2, then 3.
+    They add up to 1 at any time. With two of `step`: prompt 1, then 2, then 3.
+
+    >>> weights = in_turn([step(-1.0), step(1.0)])
+    >>> [[weight(log_snr) for weight in weights] for log_snr in (-2.0, 0.0, 2.0)]
+    [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
     edges: list[Weight] = [lambda log_snr: 1.0, *rises, lambda log_snr: 0.0]
     return [lambda z, one=one, two=two: one(z) - two(z) for one, two in pairwise(edges)]
 
 
 def eq_25(schedule: Schedule, eta: float, as_printed: bool = False) -> list[Weight]:
-    """w_1 and w_2 of Eq 25: as meant, prompt 1 until t = eta T and prompt 2 after; as printed, the other way round."""
+    """w_1 and w_2 of Eq 25: as meant, prompt 1 until t = eta T and prompt 2 after; as printed, the other way round.
+
+    >>> from chroma import RectifiedFlow
+    >>> first, second = eq_25(RectifiedFlow(), eta=0.5)  # the half of the time is at log-SNR 0
+    >>> first(-1.0), second(-1.0), first(1.0), second(1.0)
+    (1.0, 0.0, 0.0, 1.0)
+    """
     first, second = in_turn([step(moment(schedule, eta=eta))])
     return [second, first] if as_printed else [first, second]
 
 
 def scaled(weight: Weight, scale: float) -> Weight:
-    """`scale` times a weight: the guidance scale of a prompt that comes and goes."""
+    """`scale` times a weight: the guidance scale of a prompt that comes and goes.
+
+    >>> scaled(linear(0.0, 4.0), 3.0)(2.0)
+    1.5
+    """
     scale = finite("scale", scale)
     return lambda log_snr: scale * weight(log_snr)
 
 
 def within(start: float, stop: float, inside: float, outside: float = 1.0) -> Weight:
-    """`inside` from `start` to `stop`, else `outside`: a guidance interval (Kynkäänniemi et al. 2024), for `guided`."""
+    """`inside` from `start` to `stop`, else `outside`: a guidance interval (Kynkäänniemi et al. 2024), for `guided`.
+
+    >>> [within(-1.0, 1.0, inside=4.0)(log_snr) for log_snr in (-2.0, 0.0, 2.0)]
+    [1.0, 4.0, 1.0]
+    """
     rising, falling = step(start), step(stop)
     if not start < stop:
         raise refuse("stop", stop, f"later than start, {start}")
@@ -151,6 +195,9 @@ def remaining(log_snrs: Sequence[float], start: float) -> np.ndarray:
     back to.
 
     Raises ValueError if there is none.
+
+    >>> remaining([-4.0, -2.0, 0.0, 2.0], start=-1.0)
+    array([0., 2.])
     """
     steps = not_nan("log_snrs", log_snrs)
     left = steps[steps >= start]

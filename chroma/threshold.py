@@ -21,6 +21,10 @@ def multi_resolution_threshold(
 
     x, noise: (B, C, H, W), the state and the noise predicted in it; returns x0 of that shape. The coarsest level sets
     the base and each finer one adds its residual (Algorithm 1 as printed: `threshold_as_printed`).
+
+    >>> x0, noise = torch.tensor([[[[2.0, 2.0], [2.0, 0.0]]]]), torch.zeros(1, 1, 2, 2)  # of mean 1.5
+    >>> multi_resolution_threshold(x0, noise, log_snr=100.0).flatten().tolist()  # the mean is clamped to 1
+    [1.0, 1.0, 1.0, -0.5]
     """
     bound = finite("bound", bound, above=0)
     if x.shape != noise.shape:
@@ -36,6 +40,12 @@ def thresholded(predictor: NoisePredictor, bound: float = 1.0) -> NoisePredictor
     """`predictor` with its x0 clamped level by level (Algorithm 1 as meant) and its noise recomputed from that (Eq 7).
 
     Both must change: a sampler that clamps x0 and goes on with the raw noise takes a step towards neither.
+
+    >>> from chroma.sampling import amplitudes, denoised
+    >>> bright = lambda x, log_snr: (x - 3 * amplitudes(log_snr)[0]) / amplitudes(log_snr)[1]  # of data that are all 3
+    >>> x = torch.zeros(1, 1, 1, 1)
+    >>> [round(denoised(x, predictor(x, 0.0), 0.0).item(), 3) for predictor in (bright, thresholded(bright))]
+    [3.0, 1.0]
     """
 
     def predict(x: torch.Tensor, log_snr: float) -> torch.Tensor:
@@ -47,7 +57,12 @@ def thresholded(predictor: NoisePredictor, bound: float = 1.0) -> NoisePredictor
 
 
 def threshold_as_printed(x: torch.Tensor, noise: torch.Tensor, log_snr: float, bound: float = 1.0) -> torch.Tensor:
-    """Algorithm 1 line by line as printed, for the page on slips: at m = 0 it overwrites all that it has added."""
+    """Algorithm 1 line by line as printed, for the page on slips: at m = 0 it overwrites all that it has added.
+
+    >>> x0, noise = torch.tensor([[[[2.0, 2.0], [2.0, 0.0]]]]), torch.zeros(1, 1, 2, 2)
+    >>> threshold_as_printed(x0, noise, log_snr=100.0).flatten().tolist()  # an ordinary clamp
+    [1.0, 1.0, 1.0, 0.0]
+    """
     signal, _ = amplitudes(log_snr)
     alpha = signal**2
     x0 = torch.zeros_like(x)

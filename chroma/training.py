@@ -1,4 +1,4 @@
-"""The losses of Eqs 3, 20, 21 and 23, and one trainer.
+"""The losses of Eqs 3, 20, 21 and 23, and one trainer::
 
     python -m chroma.training --help
     python -m chroma.training emoji-64-residual --out runs/emoji-64-residual
@@ -41,28 +41,46 @@ Predictor = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # (x: (B, C, H
 
 
 def noised(x0: torch.Tensor, noise: torch.Tensor, log_snr: torch.Tensor) -> torch.Tensor:
-    """x_t = sqrt(alpha) x0 + sqrt(1 - alpha) eps, each image at its own log-SNR, (B,) (Eq 1)."""
+    """x_t = sqrt(alpha) x0 + sqrt(1 - alpha) eps, each image at its own log-SNR, (B,) (Eq 1).
+
+    >>> x0, noise = torch.ones(2, 1, 1, 1), torch.zeros(2, 1, 1, 1)
+    >>> noised(x0, noise, torch.tensor([0.0, 100.0])).flatten()
+    tensor([0.7071, 1.0000])
+    """
     signal, sigma = _amplitudes(log_snr)
     return signal * x0 + sigma * noise
 
 
 def noise_loss(predictor: Predictor, x0: torch.Tensor, noise: torch.Tensor, log_snr: torch.Tensor) -> torch.Tensor:
-    """|eps - eps_theta(x_t, t)|^2 of each image, (B,), a mean over its C H W values (Eq 3).
+    """`|eps - eps_theta(x_t, t)|^2` of each image, (B,), a mean over its C H W values (Eq 3).
 
     x0, noise: (B, C, H, W); log_snr: (B,).
+
+    >>> x0, noise = torch.zeros(1, 1, 2, 2), torch.tensor([[[[2.0, 0.0], [0.0, 0.0]]]])
+    >>> noise_loss(lambda x, log_snr: torch.zeros_like(x), x0, noise, torch.zeros(1))  # 2^2 / 4
+    tensor([1.])
     """
     return _square(noise - predictor(noised(x0, noise, log_snr), log_snr))
 
 
 def low_loss(predictor: Predictor, x0: torch.Tensor, noise: torch.Tensor, log_snr: torch.Tensor) -> torch.Tensor:
-    """Eq 3 for the low-resolution images D x0 (Eq 20). x0: (B, C, H, W); noise: (B, C, H/2, W/2), of unit variance."""
+    """Eq 3 for the low-resolution images D x0 (Eq 20). x0: (B, C, H, W); noise: (B, C, H/2, W/2), of unit variance.
+
+    >>> black, noise = torch.zeros(1, 1, 4, 4), torch.ones(1, 1, 2, 2)
+    >>> low_loss(lambda x, log_snr: torch.zeros_like(x), black, noise, torch.zeros(1))
+    tensor([1.])
+    """
     return noise_loss(predictor, downsample(x0), noise, log_snr)
 
 
 def residual_loss(predictor: Predictor, x0: torch.Tensor, noise: torch.Tensor, log_snr: torch.Tensor) -> torch.Tensor:
-    """|eps - UD eps - eps_res(x_t, t)|^2 of each image, (B,), a mean over its C H W values (Eq 21).
+    """`|eps - UD eps - eps_res(x_t, t)|^2` of each image, (B,), a mean over its C H W values (Eq 21).
 
     White noise has 3/4 of its energy in this part: an eps_res of 0 has a loss of 0.75.
+
+    >>> x0, noise = torch.zeros(1, 1, 2, 2), torch.tensor([[[[2.0, 0.0], [0.0, 0.0]]]])
+    >>> residual_loss(lambda x, log_snr: torch.zeros_like(x), x0, noise, torch.zeros(1))  # (1.5^2 + 3 x 0.5^2) / 4
+    tensor([0.7500])
     """
     return _square(residual(noise) - predictor(noised(x0, noise, log_snr), log_snr))
 
@@ -73,6 +91,12 @@ def level_loss(
     """The loss of predictor number `level` among `levels` (Eq 23): residual noise of D^m x0, all of it for the last.
 
     x0: (B, C, H, W), full size; noise: (B, C, H/2^m, W/2^m), of unit variance.
+
+    >>> silent, black = (lambda x, log_snr: torch.zeros_like(x)), torch.zeros(1, 1, 4, 4)
+    >>> level_loss(silent, black, torch.ones(1, 1, 4, 4), torch.zeros(1), level=0, levels=2)  # ones have no residual
+    tensor([0.])
+    >>> level_loss(silent, black, torch.ones(1, 1, 2, 2), torch.zeros(1), level=1, levels=2)
+    tensor([1.])
     """
     loss = noise_loss if level == levels - 1 else residual_loss
     return loss(predictor, downsample(x0, level), noise, log_snr)
@@ -99,6 +123,7 @@ class Denoiser(torch.nn.Module):
         self.unet, self.text_encoder = unet, text_encoder
 
     def forward(self, x, time, tokens, mask):
+        """The velocity in x, (B, C, H, W), at training times `time`, (B,), for prompts given as `tokens` and `mask`."""
         words = self.text_encoder(input_ids=tokens, attention_mask=mask)[0]
         return self.unet(x, time, encoder_hidden_states=words).sample[:, : x.shape[1]]
 
@@ -130,6 +155,11 @@ def batch(recipe: Recipe, step: int, count: int) -> Batch:
     """The batch of step number `step` from `count` images: a function of the seed and the step alone.
 
     Each pass over the data is a new permutation of it.
+
+    >>> from chroma.recipes import RECIPES
+    >>> seen = [row for step in range(2) for row in batch(RECIPES["emoji-8"], step, count=64).rows]
+    >>> sorted(seen) == list(range(64))  # a pass over 64 images is two batches of 32
+    True
     """
     places = np.arange(step * recipe.batch, (step + 1) * recipe.batch)
     rows = np.array([_order(recipe.seed, place // count, count)[place % count] for place in places])
@@ -148,7 +178,13 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
-    """A linear warm-up, then a cosine to 0."""
+    """A linear warm-up, then a cosine to 0.
+
+    >>> from chroma.recipes import Recipe
+    >>> recipe = Recipe(images=16_000, batch=16, warmup=100, learning_rate=1e-3)
+    >>> [round(learning_rate(recipe, step), 5) for step in (0, 99, 500, 1000)]
+    [1e-05, 0.00098, 0.0005, 0.0]
+    """
     steps = recipe.images // recipe.batch
     decay = (1 + math.cos(math.pi * step / steps)) / 2
     return recipe.learning_rate * decay * min(1, (step + 1) / max(recipe.warmup, 1))

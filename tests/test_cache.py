@@ -45,7 +45,7 @@ class Book:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        for name in ("_config.yml", "book/_ext", "book/_assets", "book/references.bib"):
+        for name in ("_config.yml", "book/_ext", "book/_assets", "book/references.bib", "book/claims.yml"):
             source, target = ROOT / name, folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)

@@ -31,6 +31,8 @@ TOP_LEVEL = {
     "_toc.yml",
     "environment.yml",
     "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
     "LICENSE",
     "CITATION.cff",
     "pyproject.toml",
@@ -151,3 +153,15 @@ def test_the_vendored_browser_assets_are_those_on_record_each_with_its_licence()
 def test_the_vendored_half_of_anywidget_has_the_version_of_the_locked_half():
     record = json.loads((ROOT / "book" / "_vendor" / "VERSIONS.json").read_text())
     assert Version(record["packages"]["anywidget"]["version"]) == LOCK["anywidget"]
+
+
+def test_what_differs_from_the_lock_is_told_by_name_however_that_is_spelt(tmp_path):
+    (tmp_path / "locked").write_text("# made by hand\nJinja2==3.1\ntorch==2.13.0\nruamel.yaml==1.0\nsame==1\ngone==4\n")
+    (tmp_path / "newest").write_text("jinja2==3.1\ntorch==2.14.0+cpu\nruamel-yaml==1.1\nsame==1\nnvidia-cublas==13\n")
+    report = 'source .ci/newest; differences "$0/locked" "$0/newest"'
+    told = subprocess.run(["bash", "-c", report, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert [line.split() for line in told.stdout.splitlines()] == [
+        ["gone", "4", "-"],
+        ["ruamel-yaml", "1.0", "1.1"],
+        ["torch", "2.13.0", "2.14.0"],
+    ]

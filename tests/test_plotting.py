@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from chroma import plotting
 from chroma.atlas import atlas
 from chroma.measure import Estimate
-from chroma.palette import LEVELS, level_colour, level_name
+from chroma.palette import COLOURS, level_colour, level_name, resolution_colour
 
 matplotlib.use("agg")
 
@@ -101,9 +101,9 @@ def luminance(colour):
     return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
-@pytest.mark.parametrize("colour", LEVELS)
+@pytest.mark.parametrize("colour", COLOURS)
 @pytest.mark.parametrize("page", ["#ffffff", "#121212"])
-def test_level_colours_have_three_to_one_contrast_on_light_and_dark_pages(colour, page):
+def test_resolutions_have_colours_of_three_to_one_contrast_on_light_and_dark_pages(colour, page):
     # WCAG 2.1, 1.4.11: graphical objects
     high, low = sorted((luminance(colour), luminance(page)), reverse=True)
     assert (high + 0.05) / (low + 0.05) >= 3
@@ -112,7 +112,18 @@ def test_level_colours_have_three_to_one_contrast_on_light_and_dark_pages(colour
 def test_levels_are_named_by_their_resolution():
     assert [level_name(64, m) for m in range(3)] == ["64×64", "32×32", "16×16"]
     assert level_name(256, 1, kernel=4) == "64×64"
-    assert level_colour(0) == level_colour(len(LEVELS))
+
+
+def test_a_resolution_has_one_colour_whatever_the_image_it_is_part_of():
+    assert level_colour(64, 1) == level_colour(32, 0) == level_colour(128, 1, kernel=4) == resolution_colour(32)
+    assert len({resolution_colour(2**k) for k in range(9)}) == 9
+
+
+@pytest.mark.parametrize("finer", range(8))
+def test_neighbouring_resolutions_differ_in_grey(finer):
+    """By half as much again in luminance, so that curves side by side do without hue."""
+    light = sorted(luminance(colour) + 0.05 for colour in (COLOURS[finer], COLOURS[finer + 1]))
+    assert light[1] / light[0] > 1.5
 
 
 def test_a_table_has_a_row_a_line_and_four_digits():

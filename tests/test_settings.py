@@ -1,13 +1,26 @@
 """The book's settings come from the environment, once, and what cannot be meant is refused by the variable's name."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
-from chroma import models
+from chroma import models, settings
 from chroma.settings import Settings, read
+
+ROOT = Path(__file__).parents[1]
+ROWS = re.findall(r"^\| CHROMA_(\w+) \|", settings.__doc__, re.M)  # the one place where the variables are described
+PAGES = {page.name: page.read_text(encoding="utf-8") for page in (ROOT / "book").glob("*.md")}
+READS = {  # how a page reads each of them
+    "MODEL": r"SETTINGS\.model",
+    "DEVICE": r"SETTINGS\.device",
+    "DTYPE": r"SETTINGS\.(torch_)?dtype",
+    "SAMPLES": r"SETTINGS\.samples",
+    "FACES": r"SETTINGS\.faces",
+}
 
 
 def test_without_variables_or_with_empty_ones_the_book_runs_its_own_model_on_the_cpu_in_single_precision():
@@ -72,3 +85,30 @@ def test_the_environment_is_read_at_import_and_without_pytorch():
     environ = {"CHROMA_MODEL": "emoji-64"}
     done = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "emoji-64 False"
+
+
+def test_each_variable_described_is_a_setting_and_each_setting_is_described():
+    assert [row.lower() for row in ROWS] == list(Settings.__dataclass_fields__)
+
+
+def test_every_variable_named_anywhere_is_one_that_is_described():
+    files = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "Makefile")]
+    files += [*(ROOT / "book").glob("*.md"), *(ROOT / "chroma").rglob("*.py")]
+    named = {
+        (file.relative_to(ROOT).as_posix(), name)
+        for file in files
+        for name in re.findall(r"\bCHROMA_([A-Z0-9][A-Z0-9_]*)", file.read_text(encoding="utf-8"))
+    }
+    assert ("book/full-scale.md", "FACES") in named
+    assert {(file, name) for file, name in named if name not in ROWS} == set()
+
+
+def test_the_page_on_full_scale_says_which_variables_each_page_reads():
+    told = {}
+    for cells, variables in re.findall(r"^\| (\[.*?\)) \| (none|[A-Z, ]+) \|", PAGES["full-scale.md"], re.M):
+        for page in re.findall(r"\(([\w-]+\.md)\)", cells):
+            told[page] = set() if variables == "none" else set(variables.split(", "))
+    assert {f"figure-{number}.md" for number in range(1, 10)} <= told.keys()
+    found = {page: {name for name in ROWS if re.search(READS[name], text)} for page, text in PAGES.items()}
+    assert told == {page: found[page] for page in told}
+    assert {page for page, names in found.items() if names} <= told.keys()

@@ -52,6 +52,12 @@ def opened(browser, url, **context):
         window.close()
 
 
+def weights(seen) -> dict[str, int]:
+    """The bytes of each file that a page asked for, compressed as a web server would."""
+    fetched = {url: r for url, r in seen.responses.items() if url.startswith("http") and r.ok}
+    return {url: len(gzip.compress(response.body(), 6)) for url, response in fetched.items()}
+
+
 def scroll_through(page):
     """Bring every part of the page on the screen once, so that what loads lazily has loaded."""
     page.evaluate(
@@ -66,7 +72,9 @@ def scroll_through(page):
 
 
 @pytest.mark.parametrize("name", [*PAGES, "search", "genindex"])
-def test_a_page_loads_whole_from_this_site_alone_and_without_a_complaint(browser, site, name):
+def test_a_page_loads_whole_from_this_site_alone_without_a_complaint_and_weighs_less_than_two_megabytes(
+    browser, site, name
+):
     with opened(browser, f"{site}/{name}.html") as (page, seen):
         scroll_through(page)
         if page.locator('script[type="application/vnd.jupyter.widget-view+json"]').count():
@@ -74,6 +82,7 @@ def test_a_page_loads_whole_from_this_site_alone_and_without_a_complaint(browser
         assert page.title().strip()
         assert seen.outside == []
         assert seen.errors == []
+        assert sum(weights(seen).values()) < 2e6, sorted(weights(seen).items(), key=lambda item: -item[1])[:8]
 
 
 def test_the_first_address_leads_to_the_landing_page(browser, site):
@@ -114,11 +123,10 @@ def test_every_internal_link_leads_to_a_page_and_an_anchor_that_exist(browser, s
 
 
 def test_the_landing_page_comes_in_less_than_one_and_a_half_megabytes(browser, site):
-    """Everything requested before the reader scrolls, each file compressed as a web server would."""
+    """Everything requested before the reader scrolls."""
     with opened(browser, f"{site}/{TOC['root']}.html") as (_, seen):
-        fetched = {url: r for url, r in seen.responses.items() if url.startswith("http") and r.ok}
-        weights = {url: len(gzip.compress(response.body(), 6)) for url, response in fetched.items()}
-    assert sum(weights.values()) < 1.5e6, sorted(weights.items(), key=lambda item: -item[1])[:8]
+        weight = weights(seen)
+    assert sum(weight.values()) < 1.5e6, sorted(weight.items(), key=lambda item: -item[1])[:8]
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -126,6 +134,16 @@ def test_no_page_scrolls_sideways_on_a_phone(browser, site, name):
     with opened(browser, f"{site}/{name}.html", viewport={"width": 360, "height": 740}) as (page, _):
         scroll_through(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_the_beginning_of_a_long_equation_can_be_reached_on_a_phone(browser, site):
+    with opened(browser, f"{site}/book/equations.html", viewport={"width": 360, "height": 740}) as (page, _):
+        page.wait_for_selector("div.math mjx-container")
+        hidden = page.locator("div.math").evaluate_all(
+            "all => all.map(d => d.querySelector('mjx-container').getBoundingClientRect().left"
+            " - d.getBoundingClientRect().left).filter(left => left < -1)"
+        )
+        assert hidden == []
 
 
 def test_a_reader_can_switch_to_the_dark_and_back(browser, site):
@@ -159,6 +177,27 @@ def test_search_finds_a_word(browser, site):
         page.wait_for_selector("ul.search li a")
         assert page.locator("ul.search li a").count() >= 3
         assert seen.outside == []
+
+
+# what a reader types: the name of a function, of a class, a word of diffusers, a symbol
+@pytest.mark.parametrize(
+    ("typed", "page"),
+    [
+        ("adjusted_time", "api/mathematics"),
+        ("CFGChromatography", "api/measuring"),
+        ("alphas_cumprod", "glossary"),
+        ("τ", "glossary"),
+        ("λ", "glossary"),
+        ("guidance_scale", "glossary"),
+        ("clamp", "appendix-b"),
+    ],
+)
+def test_search_finds_symbols_and_names(browser, site, typed, page):
+    with opened(browser, f"{site}/search.html?q={typed}") as (window, _):
+        window.wait_for_selector("ul.search li a")
+        window.wait_for_function("!document.querySelector('#search-progress')?.textContent.includes('Searching')")
+        found = window.locator("ul.search li a").evaluate_all("all => all.map(a => a.getAttribute('href'))")
+        assert any(f"book/{page}.html" in link for link in found), found
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)

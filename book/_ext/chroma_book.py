@@ -50,6 +50,7 @@ def choose_cache(app, config) -> None:
     folder = Path(app.outdir).parent / ".jupyter_cache" / fingerprint(root)
     config.nb_execution_cache_path = str(folder)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
+    os.environ["BUILDING_BOOK"] = "yes"  # figures stand where the page says, not below their cells as well
     log.info("execution cache: %s", folder)
 
 

@@ -11,6 +11,8 @@ from chroma.bundled.photographs import Photograph
 
 @dataclass(frozen=True)
 class Style:
+    """A style of drawing: how prompts say it, and whose it is."""
+
     name: str
     phrase: str  # "a flat drawing of {content}"
     licence: str  # SPDX name, and the text's name under licences/

@@ -44,6 +44,8 @@ SKIMAGE = {
 
 @dataclass(frozen=True)
 class Photograph:
+    """A photograph as it is stored, and where it is from."""
+
     name: str  # collection/file
     author: str
     licence: str  # Public-Domain, or an SPDX name

@@ -18,7 +18,7 @@ import numpy as np
 import traitlets
 
 from chroma._check import refuse, whole
-from chroma.palette import LEVELS
+from chroma.palette import COLOURS
 from chroma.published import SHIPPED
 from chroma.pyramid import depth
 from chroma.schedules import EDM, Cosine, Linear, Natural, RectifiedFlow, ScaledLinear, Sigmoid
@@ -107,7 +107,7 @@ class ScheduleView(anywidget.AnyWidget):
     _css = (_HERE / "explorer.css").read_text(encoding="utf-8")
 
     kinds = traitlets.List([_kind(kind) for kind in LABELS]).tag(sync=True)
-    colours = traitlets.List(list(LEVELS)).tag(sync=True)
+    colours = traitlets.List(list(COLOURS)).tag(sync=True)
     kernels = traitlets.List(list(KERNELS)).tag(sync=True)
     sizes = traitlets.List(list(SIZES)).tag(sync=True)
     combs = traitlets.List([_comb(name) for name in SHIPPED]).tag(sync=True)

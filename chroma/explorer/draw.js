@@ -171,14 +171,14 @@ export function chart() {
       const stroke = { stroke: colours[m], "data-level": m };
       parts.push(make("path", { d: path(samples, m, x, y), class: "curve", ...stroke }));
       if (others) parts.push(make("path", { d: path(others, m, x, y), class: "other" }));
-      parts.push(text(names[m], x(0) - 7, heatTop + ROW * (m + 0.5) + 4, { "text-anchor": "end", fill: colours[m] }));
+      parts.push(text(names[m], x(0) - 7, heatTop + ROW * (m + 0.5) + 4, { "text-anchor": "end" }));
       const shares = samples.map((r) => (r ? r[m] : -1));
       const peak = shares.indexOf(Math.max(...shares));
       const left = Math.min(Math.max(x(peak / (samples.length - 1)), x(0) + 26), x(1) - 26);
       const free = (top) => written.every(([l, t]) => Math.abs(l - left) > 44 || Math.abs(t - top) > 12);
       const top = [0, 13, 26].map((up) => y(shares[peak]) - 6 - up).find(free);
       if (top) {
-        parts.push(text(names[m], left, top, { "text-anchor": "middle", fill: colours[m], class: "name" }));
+        parts.push(text(names[m], left, top, { "text-anchor": "middle", class: "name" }));
         written.push([left, top]);
       }
     }

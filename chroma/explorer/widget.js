@@ -82,7 +82,7 @@ function levelView(name, colour, side) {
   const canvas = make("canvas", { width: side, height: side, role: "img" });
   const clock = dial(colour);
   const tau = make("span");
-  const title = make("span", { class: "name", style: `color: ${colour}` }, name);
+  const title = make("span", { class: "name", style: `border-color: ${colour}` }, name);
   const caption = make("figcaption", {}, clock.element, tau);
   const tile = make("figure", { class: "tile" }, title, canvas, caption);
 
@@ -146,11 +146,12 @@ async function render({ model, el }) {
   let frame = 0;
   let stale = { levels: true, curves: true };
 
+  const colourOf = (side) => model.get("colours")[Math.round(Math.log2(side))];
+
   function drawLevels({ size, kernel, levels: count }) {
     const small = downsample(photograph.pixels, photograph.side, photograph.side / size);
     steps = pyramid(small, size, kernel, count);
-    const colours = model.get("colours");
-    levels = steps.map(({ side }, m) => levelView(`${side}×${side}`, colours[m], side));
+    levels = steps.map(({ side }) => levelView(`${side}×${side}`, colourOf(side), side));
     gallery.replaceChildren(...levels.map(({ tile }) => tile));
     rows.replaceChildren(...levels.map(({ row }) => row));
   }
@@ -161,7 +162,7 @@ async function render({ model, el }) {
     const names = steps.map(({ side }) => `${side}×${side}`);
     const title = onLogSnr ? "log-SNR →" : "time t →";
     const places = (comb?.steps ?? []).map((z) => axis.position(clock.time(z)));
-    const colours = model.get("colours").slice(0, count);
+    const colours = steps.map(({ side }) => colourOf(side));
     plot.draw({ width, samples, others, names, colours, axis: { ...axis, title }, comb: places });
     teeth.textContent = comb ? counted(comb, names, kernel) : "";
     note.textContent =

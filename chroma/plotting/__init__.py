@@ -5,6 +5,7 @@ and are named at the curve. Time runs as generation does, from noise (left) to i
 """
 
 from chroma.palette import level_name
+from chroma.plotting._data import data
 from chroma.plotting._style import heat_map, pixels
 from chroma.plotting.acting import atlas_chart, commitments, switching, weights
 from chroma.plotting.measured import band_powers, change_spectra, chromatogram, distances, gallery, resolved_fractions
@@ -29,6 +30,7 @@ __all__ = [
     "change_spectra",
     "chromatogram",
     "commitments",
+    "data",
     "distance_table",
     "distances",
     "gallery",

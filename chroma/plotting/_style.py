@@ -6,7 +6,7 @@ import functools
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 
 from chroma.palette import level_colour, level_name
@@ -41,6 +41,11 @@ def _figure(draw):
     return styled
 
 
+def ink(colour: str) -> tuple[float, ...]:
+    """A darker shade of a colour, for small print on white."""
+    return tuple(0.72 * channel for channel in to_rgb(colour))
+
+
 def _width(panels) -> float:
     """Inches for panels side by side: no wider than a page can show without small print."""
     return float(np.clip(4.4 * len(panels), 6.6, 9.8))
@@ -71,7 +76,7 @@ def _label_curves(ax, x, curves: dict[int, np.ndarray], size: int):
         while any(abs(along - a) < 0.095 and abs(up - b) < 0.055 for a, b in placed):
             up += 0.01
         placed.append((along, up))
-        style = {"color": level_colour(level), "fontsize": 8.5, "fontweight": "bold"}
+        style = {"color": ink(level_colour(size, level)), "fontsize": 8.5, "fontweight": "bold"}
         ax.text(along, up, level_name(size, level), transform=ax.transAxes, ha="center", va="bottom", **style)
 
 
@@ -94,12 +99,12 @@ def heat_map(ax, x: np.ndarray, shares: np.ndarray, size: int):
     step = np.gradient(x)
     edges = np.append(x - step / 2, x[-1] + step[-1] / 2)
     for level, row in enumerate(shares):
-        ramp = LinearSegmentedColormap.from_list("level", ["white", level_colour(level)])
+        ramp = LinearSegmentedColormap.from_list("level", ["white", level_colour(size, level)])
         ax.pcolormesh(edges, [level - 0.5, level + 0.5], row[None], cmap=ramp, vmin=0, vmax=1, rasterized=True)
     ax.set(yticks=range(len(shares)), yticklabels=[level_name(size, level) for level in range(len(shares))])
     ax.invert_yaxis()
     ax.tick_params(axis="y", length=0, labelsize=8)
     ax.grid(False)
     for level, label in enumerate(ax.get_yticklabels()):
-        label.set_color(level_colour(level))
+        label.set_color(ink(level_colour(size, level)))
     ax.spines[:].set_visible(False)

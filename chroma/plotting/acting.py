@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from chroma.palette import level_colour, level_name
+from chroma.palette import level_colour, level_name, resolution_colour
 from chroma.plotting._style import _curve, _figure, _picture, _with_errors, heat_map
 
 
@@ -23,8 +23,8 @@ def atlas_chart(charts: dict[str, Sequence[dict]], photographs: bool = True):
         bottom = np.zeros(len(rows))
         for side in reversed(sides):  # coarse at the bottom
             share = np.array([row[key][side] for row in rows])
-            level = round(np.log2(64 / int(side)))  # one grid, one colour: 64 x 64 is level 0 of the book's
-            ax.bar(range(len(rows)), share, 1.0, bottom=bottom, color=level_colour(level), label=f"{side}×{side}")
+            colour = resolution_colour(int(side))
+            ax.bar(range(len(rows)), share, 1.0, bottom=bottom, color=colour, label=f"{side}×{side}")
             bottom += share
         ax.set(xlim=(-0.5, len(rows) - 0.5), ylim=(0, 1), yticks=[], xticks=[0, len(rows) - 1])
         ax.set_title(title, fontsize=9)
@@ -78,7 +78,9 @@ def commitments(x: np.ndarray, panels: dict, size: int, xlabel: str, ylabel: str
     for ax, (title, given) in zip(axes[0], panels.items(), strict=True):
         values, errors = _with_errors(given)
         for level, (value, error) in enumerate(zip(values, errors, strict=True)):
-            _curve(ax, x, value, error, level_colour(level), label=level_name(size, level), marker="o", markersize=3)
+            _curve(
+                ax, x, value, error, level_colour(size, level), label=level_name(size, level), marker="o", markersize=3
+            )
         ax.set(xlabel=xlabel, title=title, xlim=(x[0], x[-1]), ylim=(low, high))
     axes[0, 0].set_ylabel(ylabel)
     axes[0, -1].legend(fontsize=8, title="resolution", title_fontsize=8)

@@ -48,8 +48,8 @@ def chromatogram(x: np.ndarray, panels: dict, size: int, null: np.ndarray, xlabe
     for (top, bottom), (title, given) in zip(axes.T, panels.items(), strict=True):
         shares, errors = _with_errors(given)
         for level, (curve, error) in enumerate(zip(shares, errors, strict=True)):
-            _curve(top, x, curve, error, level_colour(level))
-            top.axhline(null[level], color=level_colour(level), linewidth=0.8, linestyle=":")
+            _curve(top, x, curve, error, level_colour(size, level))
+            top.axhline(null[level], color=level_colour(size, level), linewidth=0.8, linestyle=":")
         top.set(ylabel="share rₘ", ylim=(0, highest), xlim=span, title=title)
         _label_curves(top, x, dict(enumerate(shares)), size)
         heat_map(bottom, x, shares, size)
@@ -100,8 +100,8 @@ def resolved_fractions(z: np.ndarray, panels: dict[str, tuple], size: int):
     for ax, (title, (measured, theory)) in zip(axes[0], panels.items(), strict=True):
         values, errors = _with_errors(measured)
         for level, (value, error, foretold) in enumerate(zip(values, errors, theory, strict=True)):
-            _curve(ax, z, value, error, level_colour(level), label=level_name(size, level))
-            ax.plot(z, foretold, "--", color=level_colour(level), linewidth=1)
+            _curve(ax, z, value, error, level_colour(size, level), label=level_name(size, level))
+            ax.plot(z, foretold, "--", color=level_colour(size, level), linewidth=1)
         ax.set(xlabel="log-SNR   (noise ← → image)", title=title, ylim=(-0.05, 1.05), xlim=(z.min(), z.max()))
     axes[0, 0].set_ylabel("resolved fraction ρₘ")
     axes[0, -1].legend(fontsize=8, title="resolution", title_fontsize=8)

@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from chroma.palette import level_colour, level_name
-from chroma.plotting._style import _figure, _label_curves, _picture
+from chroma.plotting._style import _figure, _label_curves, _picture, ink
 
 
 @_figure
@@ -22,11 +22,12 @@ def idea(images: Sequence, clocks: Sequence[float], original):
     _picture(axes[0, -1], original, "the picture")
     axes[1, -1].axis("off")
     for level, (image, clock, (top, bottom)) in enumerate(zip(images, clocks, axes.T[:-1], strict=True)):
-        _picture(top, image, level_name(np.shape(images[0])[-1], level), edge=level_colour(level))
-        top.title.set_color(level_colour(level))
+        size = np.shape(images[0])[-1]
+        _picture(top, image, level_name(size, level), edge=level_colour(size, level))
+        top.title.set_color(ink(level_colour(size, level)))
         top.title.set_fontweight("bold")
         bottom.barh([0], [1], color="#ececec", height=1)
-        bottom.barh([0], [clock], color=level_colour(level), height=1)
+        bottom.barh([0], [clock], color=level_colour(size, level), height=1)
         bottom.set(xlim=(0, 1), ylim=(-0.5, 0.5), yticks=[], xticks=[])
         bottom.grid(False)
         bottom.spines[:].set_visible(False)
@@ -76,7 +77,7 @@ def adjusted_times(t: np.ndarray, tau: np.ndarray, alpha: np.ndarray, size: int)
     figure, axes = plt.subplots(1, 2, figsize=(8.8, 3.9))
     for ax, curves, name in zip(axes, (tau, alpha), ("adjusted time τₘ", "signal α(τₘ)"), strict=True):
         for level, curve in enumerate(curves):
-            ax.plot(t, curve, color=level_colour(level), label=level_name(size, level))
+            ax.plot(t, curve, color=level_colour(size, level), label=level_name(size, level))
         ax.set(xlabel="time t   (noise ← → image)", ylabel=name, xlim=(t.max(), t.min()), ylim=(0, 1.02))
     axes[0].legend(title="resolution", fontsize=8.5, title_fontsize=8.5)
     return figure
@@ -94,7 +95,7 @@ def theorem(schedules: dict[str, tuple[np.ndarray, np.ndarray]], shares: dict[st
     for style, (name, (t, z)) in zip(styles, schedules.items(), strict=True):
         some = dict(list(enumerate(shares[name]))[::2])  # every other level: twenty-one curves cannot be told apart
         for level, curve in some.items():
-            colour = level_colour(level)
+            colour = level_colour(size, level)
             axes[0].plot(t, curve, style, color=colour, linewidth=1.4)
             axes[1].plot(z, curve, style, color=colour, linewidth=1.4)
         axes[0].plot([], [], style, color="#333333", label=name)

@@ -1,0 +1,45 @@
+"""Every page for every reader: axe-core finds nothing serious, light and dark, on a desk and on a phone."""
+
+from __future__ import annotations
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from test_site import PAGES, opened, scroll_through
+
+GRAVE = ("serious", "critical")
+
+
+def violations(page) -> list[str]:
+    """Serious findings of axe-core (WCAG 2.1 A and AA, and its best practices), each with the elements it is about."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{one['id']} ({one['impact']}): {one['help']}: {[node['html'][:160] for node in one['nodes'][:3]]}"
+        for one in found
+        if one["impact"] in GRAVE
+    ]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", [*PAGES, "search", "genindex"])
+def test_a_page_has_no_serious_obstacle(browser, site, name, theme):
+    size = {"width": 1280, "height": 900} if theme == "light" else {"width": 360, "height": 740}
+    with opened(browser, f"{site}/{name}.html", color_scheme=theme, viewport=size) as (page, _):
+        scroll_through(page)
+        if page.locator('script[type="application/vnd.jupyter.widget-view+json"]').count():
+            page.wait_for_selector(".chroma-view canvas")
+        assert violations(page) == []
+
+
+def test_the_first_press_of_tab_offers_to_skip_to_the_text(browser, site):
+    with opened(browser, f"{site}/book/intro.html") as (page, _):
+        page.keyboard.press("Tab")
+        assert "skip" in page.evaluate("document.activeElement.textContent").lower()
+
+
+def test_on_paper_the_explorer_leaves_a_still_picture(browser, site):
+    with opened(browser, f"{site}/book/explorer.html") as (page, _):
+        page.wait_for_selector(".chroma-view canvas")
+        assert not page.locator(".still img").first.is_visible()
+        page.emulate_media(media="print")
+        assert page.locator(".still img").first.is_visible()
+        assert not page.locator(".chroma-view").first.is_visible()

@@ -1,0 +1,80 @@
+"""The data behind each figure is what was stored: a library that changes a curve is noticed, a font is not."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from chroma import plotting
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "book" / "_ext"))
+
+import records  # noqa: E402
+
+STORED = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in records.REFERENCE.glob("*.json")}
+
+# Mean absolute difference over the range of the values of a kind (all curves of one panel, all pictures of a figure).
+# Where a network drew, roundings of another processor grow along a trajectory; elsewhere they do not.
+DRAWN, EXACT = 0.03, 0.002
+NETWORKS = {"figure-1a", "figure-1b", "figure-4", "figure-5", "figure-6", "figure-7", "figure-7-numbers", "figure-8"}
+NETWORKS |= {"figure-9", "figure-composing", "figure-direct", "figure-direct-rho", "figure-guidance-network"}
+NETWORKS |= {"figure-models", "figure-sdedit", "figure-upscaling"}
+
+
+def difference(found: dict, stored: dict) -> float:
+    """The largest mean absolute difference of a series, over the range of all numbers of its panel and axis."""
+    worst = 0.0
+    for name, values in stored.items():
+        if not values:  # a curve that is there for the legend
+            continue
+        kind = (name.split(",")[0], name.rsplit(",", 1)[-1] if "curve" in name else "")
+        panel = [v for other, list_ in stored.items() if other.startswith(kind[0]) for v in list_ if kind[1] in other]
+        span = np.ptp([v for v in panel if np.isfinite(v)]) or 1.0
+        apart = np.abs(np.array(found[name]) - np.array(values))
+        worst = max(worst, float(np.nanmean(apart)) / span)
+    return worst
+
+
+@pytest.mark.usefixtures("site")
+def test_every_figure_of_the_book_has_its_data_stored_and_no_other_has():
+    assert {n: page for n, (page, _) in records.glued(records.EXECUTED, "data").items()} == {
+        name: stored["page"] for name, stored in STORED.items()
+    }
+
+
+@pytest.mark.usefixtures("site")
+@pytest.mark.parametrize("name", sorted(STORED))
+def test_the_data_behind_a_figure_are_those_stored(name):
+    _, found = records.glued(records.EXECUTED, "data")[name]
+    stored = {key: values for key, values in STORED[name].items() if key != "page"}
+    assert {key: len(values) for key, values in found.items()} == {key: len(values) for key, values in stored.items()}
+    assert difference(found, stored) < (DRAWN if name in NETWORKS else EXACT)
+
+
+def test_data_are_read_off_curves_pictures_strips_and_bars():
+    figure, axes = plt.subplots(1, 4)
+    axes[0].plot(np.arange(100), np.arange(100) ** 2)
+    axes[1].imshow(np.arange(64.0).reshape(8, 8))
+    axes[2].pcolormesh([0, 1, 2], [0, 1], [[0.25, 0.75]])
+    axes[3].bar([0, 1], [1.0, 3.0], 1.0)
+    found = plotting.data(figure)
+    plt.close(figure)
+    assert len(found["axes 0, curve 0, x"]) == 33
+    assert (found["axes 0, curve 0, y"][0], found["axes 0, curve 0, y"][-1]) == (0, 99**2)
+    assert found["axes 1, picture 0"][0] == np.mean([0, 1, 8, 9])
+    assert found["axes 2, strip 0"] == [0.25, 0.75]
+    assert found["axes 3, bars"] == [-0.5, 0, 0.5, 1, 0.5, 0, 1.5, 3]
+
+
+def test_a_curve_that_moves_by_a_hundredth_of_its_panel_is_noticed():
+    x = np.linspace(0, 1, 30)
+    stored = {"axes 0, curve 0, x": list(x), "axes 0, curve 0, y": list(x**2)}
+    moved = stored | {"axes 0, curve 0, y": list(x**2 + 0.01)}
+    assert difference(stored, stored) == 0
+    assert EXACT < difference(moved, stored) == pytest.approx(0.01)

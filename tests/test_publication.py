@@ -1,0 +1,199 @@
+"""What makes the book a publication: provenance, cross-references, where it runs, what can be taken along."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import jupytext
+import nbformat
+import pytest
+from test_site import NOTEBOOKS, PAGES, SOURCES, TOC, opened
+
+ROOT = Path(__file__).parents[1]
+SITE = ROOT / "_build" / "html"
+sys.path.insert(0, str(ROOT / "book" / "_ext"))
+
+import chroma_pages  # noqa: E402
+import notebooks  # noqa: E402
+import releases  # noqa: E402
+
+READING = [source for source in SOURCES if source.parent.name == "book" and source.stem not in ("intro", "references")]
+LOOKED_UP = ("glossary", "equations", "status", "running")
+
+
+@pytest.mark.parametrize("source", READING, ids=lambda source: source.stem)
+def test_a_page_opens_with_its_time_and_what_to_know_and_closes_with_a_summary(source):
+    text = source.read_text(encoding="utf-8")
+    opening = f"\n{text}".split("\n# ")[1].split("\n## ")[0]
+    assert re.search(r"^\*[^*\n]*(minutes?\b|Play|To look things up)", opening, re.M | re.I), "time to read"
+    summary = text.split("\n## Summary\n")[1]
+    assert len(summary.split()) > 5
+    assert "](" in summary, "where to go next"
+
+
+def test_at_least_six_pages_have_exercises_with_folded_solutions():
+    having = [source for source in NOTEBOOKS if "\n## Exercises\n" in source.read_text(encoding="utf-8")]
+    assert len(having) >= 6
+    for source in having:
+        section = source.read_text(encoding="utf-8").split("\n## Exercises\n")[1].split("\n## Summary")[0]
+        solutions = section.count("tags: [hide-cell]")
+        assert solutions == len(re.findall(r"^\d+\. ", section, re.M)) > 0, source.stem
+
+
+@pytest.mark.usefixtures("site")
+@pytest.mark.parametrize("source", NOTEBOOKS, ids=lambda source: source.stem)
+def test_below_each_figure_stands_what_made_it(source):
+    html = (SITE / "book" / f"{source.stem}.html").read_text(encoding="utf-8")
+    shown = len(re.findall(r"^:::\{provenance\}", source.read_text(encoding="utf-8"), re.M))
+    lines = re.findall(r'<div class="provenance.*?</div>', html, re.S)
+    assert len(lines) == shown
+    for line in lines:
+        words = re.sub(r"<[^>]+>", "", line)
+        assert re.search(r"(commit [0-9a-f]{7,}|version \d)", words), words
+        assert re.search(r"\d s[;.]", words), words
+        assert re.search(r"weights [0-9a-f]{16}|no network", words), words
+        assert re.search(r"seed|nothing random", words), words
+
+
+@pytest.mark.parametrize("source", NOTEBOOKS, ids=lambda source: source.stem)
+def test_each_figure_shown_has_a_line_of_provenance(source):
+    text = source.read_text(encoding="utf-8")
+    shown = [name for name in re.findall(r"^```\{glue:figure\} (\S+)", text, re.M) if not name.startswith("still")]
+    assert shown == [name for name in re.findall(r"^:::\{provenance\} (\S+)", text, re.M) if name in shown]
+
+
+@pytest.mark.usefixtures("site")
+def test_a_mention_of_an_equation_or_a_figure_leads_to_it():
+    upscaling = (SITE / "book/upscaling.html").read_text(encoding="utf-8")
+    assert re.search(r'<a class="reference internal" href="figure-5.html#eq-22">Eq 22</a>', upscaling)
+    assert 'id="eq-22"' in (SITE / "book/figure-5.html").read_text(encoding="utf-8")
+    photographs = (SITE / "book/photographs-and-drawings.html").read_text(encoding="utf-8")
+    assert re.search(r'<a class="reference internal" href="figure-4.html">Figure 4</a>', photographs)
+
+
+def test_mentions_are_found_in_the_forms_that_people_write():
+    mentions = {
+        m[0] for m in chroma_pages.MENTION.finditer("by Eq 16, Eqs 3, 20 and 21; Eq B1. Fig 4, Figures 5 and 6")
+    }
+    assert mentions == {"Eq 16", "Eqs 3, 20 and 21", "Eq B1", "Fig 4", "Figures 5 and 6"}
+
+
+@pytest.mark.usefixtures("site")
+def test_every_equation_of_the_paper_has_a_place():
+    pages = [SITE / f"{page}.html" for page in PAGES]
+    anchors = {number for page in pages for number in re.findall(r'id="eq-(\d+)"', page.read_text(encoding="utf-8"))}
+    assert anchors == {str(number) for number in range(1, 38)}
+
+
+def test_every_entry_of_the_bibliography_is_whole_and_every_citation_has_one():
+    entries = dict(re.findall(r"^@\w+\{(\S+),\n(.*?)^\}", (ROOT / "book/references.bib").read_text(), re.M | re.S))
+    for key, fields in entries.items():
+        assert all(re.search(rf"^ *{field} *=", fields, re.M) for field in ("title", "author", "year")), key
+    cited = {key for source in SOURCES for key in re.findall(r"\{cite:\w\}`(\w+)`", source.read_text(encoding="utf-8"))}
+    assert cited and cited <= entries.keys()
+
+
+# ---- the places that run it ----
+
+
+@pytest.mark.parametrize("source", NOTEBOOKS, ids=lambda source: source.stem)
+def test_a_page_becomes_a_notebook_whose_first_cell_installs_the_release(source):
+    notebook = notebooks.notebook(source, "someone/book", "v1.2.3")
+    nbformat.validate(notebook)
+    first = notebook.cells[0].source
+    assert "github.com/someone/book@v1.2.3" in first and "[torch,book]" in first
+    code = [cell.source for cell in jupytext.read(source).cells if cell.cell_type == "code"]
+    assert [cell.source for cell in notebook.cells if cell.cell_type == "code"][1:] == code
+
+
+def test_the_notebooks_are_those_of_all_pages_with_code_and_the_same_each_time(tmp_path):
+    script = ROOT / "book/_ext/notebooks.py"
+    for folder in ("one", "two"):
+        subprocess.run([sys.executable, script, "someone/book", "v1.2.3", tmp_path / folder], check=True)
+    written = {file.stem: file.read_bytes() for file in (tmp_path / "one").iterdir()}
+    assert written.keys() == {source.stem for source in NOTEBOOKS}
+    assert written == {file.stem: file.read_bytes() for file in (tmp_path / "two").iterdir()}
+
+
+def test_launch_buttons_lead_to_the_notebook_at_the_release_and_are_there_for_releases_alone(monkeypatch):
+    app = SimpleNamespace(env=SimpleNamespace(metadata={"book/figure-4": {"kernelspec": {}}, "book/tour": {}}))
+
+    def buttons(page):
+        context = {"header_buttons": []}
+        releases.add_buttons(app, page, "page.html", context, None)
+        return [button["url"] for group in context["header_buttons"] for button in group["buttons"]]
+
+    for name in ("GITHUB_REPOSITORY", "GITHUB_REF_NAME", "GITHUB_REF_TYPE"):
+        monkeypatch.delenv(name, raising=False)
+    assert buttons("book/figure-4") == []
+    monkeypatch.setenv("GITHUB_REPOSITORY", "someone/book")
+    monkeypatch.setenv("GITHUB_REF_NAME", "main")
+    monkeypatch.setenv("GITHUB_REF_TYPE", "branch")
+    assert buttons("book/figure-4") == []
+    monkeypatch.setenv("GITHUB_REF_NAME", "v1.2.3")
+    monkeypatch.setenv("GITHUB_REF_TYPE", "tag")
+    assert buttons("book/figure-4") == [
+        "https://mybinder.org/v2/gh/someone/book/notebooks-v1.2.3?urlpath=lab/tree/notebooks/figure-4.ipynb",
+        "https://colab.research.google.com/github/someone/book/blob/notebooks-v1.2.3/notebooks/figure-4.ipynb",
+    ]
+    assert buttons("book/tour") == []
+
+
+# ---- what can be taken along ----
+
+
+@pytest.mark.usefixtures("site")
+def test_the_archive_has_the_sum_that_stands_beside_it_and_every_page():
+    archive = SITE / "resolution-chromatography.zip"
+    digest, name = archive.with_suffix(".zip.sha256").read_text().split()
+    assert (digest, name) == (hashlib.sha256(archive.read_bytes()).hexdigest(), archive.name)
+    with zipfile.ZipFile(archive) as packed:
+        assert packed.testzip() is None
+        names = set(packed.namelist())
+    assert {f"resolution-chromatography/{page}.html" for page in PAGES} <= names
+    assert not any(name.endswith((".zip", ".doctree")) for name in names)
+
+
+def test_the_archive_of_a_site_is_the_same_whenever_it_is_made(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "index.html").write_text("one")
+    first = releases.pack(tmp_path).read_bytes()
+    (tmp_path / "a" / "index.html").touch()
+    assert releases.pack(tmp_path).read_bytes() == first
+
+
+@pytest.mark.usefixtures("site")
+def test_the_unpacked_archive_works_from_the_disk_alone(browser, tmp_path):
+    with zipfile.ZipFile(SITE / "resolution-chromatography.zip") as packed:
+        packed.extractall(tmp_path)
+    book = (tmp_path / "resolution-chromatography").as_uri()
+    window = browser.new_context(offline=True)
+    try:
+        page = window.new_page()
+        errors = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(f"{book}/{TOC['root']}.html")
+        page.wait_for_selector("mjx-container")
+        page.goto(f"{book}/book/explorer.html")
+        page.wait_for_selector(".chroma-view canvas")
+        page.goto(f"{book}/search.html?q=chromatography")
+        page.wait_for_selector("ul.search li a")
+        assert errors == []
+    finally:
+        window.close()
+
+
+@pytest.mark.usefixtures("site")
+def test_the_status_tells_versions_run_times_and_age(browser, site):
+    with opened(browser, f"{site}/book/status.html") as (page, _):
+        text = page.locator(".bd-article").inner_text()
+        assert re.search(r"Built on \d+ \w+ \d{4}.*\(today|day", text)
+        assert re.search(r"torch \d", text) and re.search(r"jupyter-book \d", text)
+        for source in NOTEBOOKS:
+            assert f"book/{source.stem}" in text
