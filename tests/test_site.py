@@ -82,6 +82,7 @@ def test_a_page_loads_whole_from_this_site_alone_without_a_complaint_and_weighs_
         assert page.title().strip()
         assert seen.outside == []
         assert seen.errors == []
+        assert page.locator("mjx-merror, [data-mjx-error]").count() == 0  # an equation that MathJax could not read
         assert sum(weights(seen).values()) < 2e6, sorted(weights(seen).items(), key=lambda item: -item[1])[:8]
 
 
