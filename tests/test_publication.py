@@ -68,6 +68,13 @@ def test_each_figure_shown_has_a_line_of_provenance(source):
     assert shown == [name for name in re.findall(r"^:::\{provenance\} (\S+)", text, re.M) if name in shown]
 
 
+@pytest.mark.parametrize("number", range(1, 10))
+def test_each_figure_of_the_paper_says_how_it_differs_from_the_paper_s(number):
+    text = (ROOT / f"book/figure-{number}.md").read_text(encoding="utf-8")
+    below = re.findall(r"^:::\{provenance\} .*?^:::$", text, re.M | re.S)
+    assert "What is smaller than in the paper" in text or any("paper" in words for words in below)
+
+
 @pytest.mark.usefixtures("site")
 def test_a_mention_of_an_equation_or_a_figure_leads_to_it():
     upscaling = (SITE / "book/upscaling.html").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from chroma.palette import level_colour, level_name
 
 STYLE = {
-    "figure.dpi": 144,
+    "figure.dpi": 128,
     "figure.constrained_layout.use": True,
     "font.size": 10,
     "axes.spines.top": False,
