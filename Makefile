@@ -15,13 +15,14 @@ TORCH ?= 2.13.0
 .PHONY: help book serve test bench lint lock reference newest clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 8
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 book: $(VENV)/stamp ## build the site into _build/html, executing what changed; any warning is an error
-	rm -rf _build/html _build/.doctrees # only executions are kept: a page is never older than its source
-	$(BIN)/jupyter-book build . -W --keep-going || { rm -rf _build/html; exit 1; }
+	rm -rf _build/html _build/.doctrees _build/jupyter_execute # only the cache is kept: nothing is older than its source
+	$(BIN)/jupyter-book build . -W --keep-going || \
+	  { rm -rf _build/html; echo "No site: it did not build whole, and is not kept in part. The reason stands above."; exit 1; }
 
-serve: book ## show the book at http://localhost:8000 (PORT=8001 for another place)
+serve: book ## build the book, then show it at http://localhost:8000 (PORT=8001 for another place)
 	$(BIN)/python -m http.server --directory _build/html --bind 127.0.0.1 $(PORT)
 
 test: book ## run all tests, those of the built site too

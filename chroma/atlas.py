@@ -191,9 +191,7 @@ def table(rows: Sequence[dict], photographs: bool = False):
 
     which = "_photographs" if photographs else ""
     title = "with the band powers of photographs" if photographs else "by the paper's rₘ"
-    drawn = Table(
-        title=title, caption="share of the step / done by then, per cent", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
-    )
+    drawn = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for head in ("step", "t", "log-SNR", *(f"{side}×{side}" for side in rows[0]["share"])):
         drawn.add_column(head, justify="right", no_wrap=True)
     for row in rows:
@@ -230,6 +228,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from rich.console import Console
 
     console = Console()
+    side = max(map(int, rows[0]["share"]))
+    console.print(
+        f"{args.scheduler} in {len(rows)} steps, grids up to {side}×{side} (of latents, if it draws latents)."
+    )
+    console.print("In each cell: share of the step / done by then, per cent.")
     for photographs in (False, True):
         console.print(table(rows, photographs))
 

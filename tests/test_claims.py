@@ -67,8 +67,9 @@ def test_the_book_just_built_found_the_stored_value(entry):
     assert records.meets(found) == records.meets(entry), found
     leeway = ERRORS * entry["stderr"] if entry["stderr"] else SHARE * abs(entry["value"])
     # differences of rounding errors mean nothing below the tolerance
-    assert abs(found["value"] - entry["value"]) <= max(leeway, entry["tolerance"]), found
-    assert found["count"] == entry["count"]
+    meant = f"the book found {found['value']} (n = {found['count']}); if that is meant, `make reference` stores it"
+    assert abs(found["value"] - entry["value"]) <= max(leeway, entry["tolerance"]), meant
+    assert found["count"] == entry["count"], meant
 
 
 @pytest.mark.usefixtures("site")

@@ -27,6 +27,11 @@ NETWORKS |= {"figure-9", "figure-composing", "figure-direct", "figure-direct-rho
 NETWORKS |= {"figure-models", "figure-sdedit", "figure-upscaling"}
 
 
+MEANT = (
+    "the figure is not the stored one; if that is meant, look at it and at what is said of it, then `make reference`"
+)
+
+
 def difference(found: dict, stored: dict) -> float:
     """The largest mean absolute difference of a series, over the range of all numbers of its panel and axis."""
     worst = 0.0
@@ -53,8 +58,8 @@ def test_every_figure_of_the_book_has_its_data_stored_and_no_other_has():
 def test_the_data_behind_a_figure_are_those_stored(name):
     _, found = records.glued(records.EXECUTED, "data")[name]
     stored = {key: values for key, values in STORED[name].items() if key != "page"}
-    assert {key: len(values) for key, values in found.items()} == {key: len(values) for key, values in stored.items()}
-    assert difference(found, stored) < (DRAWN if name in NETWORKS else EXACT)
+    assert {key: len(v) for key, v in found.items()} == {key: len(v) for key, v in stored.items()}, MEANT
+    assert difference(found, stored) < (DRAWN if name in NETWORKS else EXACT), MEANT
 
 
 def test_data_are_read_off_curves_pictures_strips_and_bars():

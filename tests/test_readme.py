@@ -21,12 +21,14 @@ def test_every_make_target_named_exists():
     assert {"book", "test"} <= named <= targets
 
 
-def test_the_code_runs_and_gives_the_number_it_states():
+def test_the_code_runs_and_gives_the_number_it_states(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # it saves a picture
     code = "\n".join(re.findall(r"```python\n(.*?)```", README, re.S))
     scope = {}
     exec(code, scope)
     stated = float(re.search(r"16x16 picture inside: ([\d.]+)", code)[1])
     assert round(float(scope["adjusted_time"](scope["Cosine"](), 0.8, level=2)), 3) == stated
+    assert Image.open("owl.png").size == (256, 256)
     assert scope["predictor"](torch.zeros(1, 3, 64, 64), 0.0).shape == (1, 3, 64, 64)
 
 

@@ -106,7 +106,10 @@ class Claims(Part):
         table += group
         counts = Counter(entry["verdict"] for entry in records.ledger())
         totals = ", ".join(f"**{counts[verdict]}** {words}" for verdict, words in TOTALS.items())
-        return [*self.words(f"Of {sum(counts.values())}, {totals}."), table]
+        told = [f"Of {sum(counts.values())}, {totals}."]
+        if any(name.startswith("CHROMA_") for name in os.environ):
+            told = ["**This book was built with settings of its own: the verdicts are not about these values.**"]
+        return [*self.words(*told), table]
 
     def row(self, *cells) -> nodes.row:
         """A row of a table, a list of nodes each cell."""
@@ -155,7 +158,9 @@ def told(number: dict) -> str:
         return "—"
     error = f" ± {number['stderr']:.2g}" if number["stderr"] else ""
     count = f" (n = {number['count']:,})" if number["count"] else ""
-    return f"{number['value']:.4g}{error}{count}"
+    value = number["value"]
+    digits = 4 if value == 0 or abs(value) >= 1e-3 else 1  # of what is next to nothing, how little
+    return f"{value:.{digits}g}{error}{count}"
 
 
 def fill(app, doctree, docname) -> None:
@@ -184,7 +189,7 @@ def read_ledger(app, env) -> None:
     known = {entry["id"]: entry for entry in app.chroma_ledger}
     for name, (page, _) in recorded.items():
         if name not in known or known[name]["page"] != page:
-            log.warning("the page %s puts the claim %s on record, which book/claims.yml does not give it", page, name)
+            log.warning("%s records the claim %s: book/claims.yml needs an entry of that id and page", page, name)
 
 
 def note_equations(app, doctree) -> None:

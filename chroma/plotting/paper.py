@@ -18,7 +18,7 @@ def idea(images: Sequence, clocks: Sequence[float], original):
     images: x at levels 0, 1, ..., each (3, H, W); clocks: tau_m in [0, 1] of each; original: the image without noise.
     """
     count = len(images) + 1
-    figure, axes = plt.subplots(2, count, figsize=(1.9 * count, 2.6), height_ratios=[1, 0.13])
+    figure, axes = plt.subplots(2, count, figsize=(1.5 * count, 2.15), height_ratios=[1, 0.13])
     _picture(axes[0, -1], original, "the picture")
     axes[1, -1].axis("off")
     for level, (image, clock, (top, bottom)) in enumerate(zip(images, clocks, axes.T[:-1], strict=True)):
