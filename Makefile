@@ -15,7 +15,7 @@ TORCH ?= 2.13.0
 .PHONY: help book serve test bench lint lock reference newest clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-12s%s\n", $$1, $$2}' Makefile
 
 book: $(VENV)/stamp ## build the site into _build/html, executing what changed; any warning is an error
 	rm -rf _build/html _build/.doctrees _build/jupyter_execute # only the cache is kept: nothing is older than its source

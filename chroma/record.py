@@ -10,16 +10,25 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from chroma._check import refuse
 from chroma.settings import SETTINGS
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 _started = time.perf_counter()
 
 
-def made(name: str, models: Mapping[str, object] | None = None, seed: int | str | None = None, samples=None) -> None:
+def made(
+    name: str,
+    models: Mapping[str, object] | None = None,
+    seed: int | str | None = None,
+    samples: int | None = None,
+) -> None:
     """Put on record what made the figure or table `name`: models, device, seed, samples, and the time since the last.
 
     models: {name: diffusers pipeline}; none for what is computed without a network. seed: a number, or words where
@@ -42,7 +51,13 @@ def made(name: str, models: Mapping[str, object] | None = None, seed: int | str 
     _started = now
 
 
-def figure(name: str, drawn, models=None, seed=None, samples=None) -> None:
+def figure(
+    name: str,
+    drawn: Figure,
+    models: Mapping[str, object] | None = None,
+    seed: int | str | None = None,
+    samples: int | None = None,
+) -> None:
     """Glue a Matplotlib figure for the page to show, the data behind it, and what made it (as `made`).
 
     In a notebook that is run by hand the figure is shown at once; while the book is built (which sets BUILDING_BOOK)
@@ -69,5 +84,9 @@ def claim(name: str, value, stderr: float | None = None, count: int | None = Non
         value, stderr, count = value.value, value.standard_error, value.count
     if not np.isfinite(float(value)):
         raise refuse("value", value, f"a finite number, for the claim {name}")
-    numbers = {"value": float(value), "stderr": stderr if stderr is None else float(stderr), "count": count}
+    numbers = {
+        "value": float(value),
+        "stderr": stderr if stderr is None else float(stderr),
+        "count": count if count is None else int(count),
+    }
     glue(f"claim {name}", json.dumps(numbers), display=False)

@@ -32,17 +32,27 @@ MEANT = (
 )
 
 
+def kind(name: str) -> tuple[str, str]:
+    """The panel of a series, and its axis or sort: "axes 1, curve 2, y" is y of axes 1."""
+    return name.split(",")[0], name.rsplit(", ", 1)[1].split(" ")[0]
+
+
 def difference(found: dict, stored: dict) -> float:
-    """The largest mean absolute difference of a series, over the range of all numbers of its panel and axis."""
+    """The largest mean absolute difference of a series, over the range of all numbers of its kind.
+
+    Infinite where one has a number and the other has none.
+    """
     worst = 0.0
     for name, values in stored.items():
-        if not values:  # a curve that is there for the legend
+        before, after = np.array(values), np.array(found[name])
+        known = np.isfinite(before)
+        if (np.isfinite(after) != known).any():
+            return np.inf
+        if not known.any():  # a curve that is there for the legend
             continue
-        kind = (name.split(",")[0], name.rsplit(",", 1)[-1] if "curve" in name else "")
-        panel = [v for other, list_ in stored.items() if other.startswith(kind[0]) for v in list_ if kind[1] in other]
-        span = np.ptp([v for v in panel if np.isfinite(v)]) or 1.0
-        apart = np.abs(np.array(found[name]) - np.array(values))
-        worst = max(worst, float(np.nanmean(apart)) / span)
+        alike = np.concatenate([np.array(v) for other, v in stored.items() if kind(other) == kind(name)])
+        span = np.ptp(alike[np.isfinite(alike)]) or 1.0
+        worst = max(worst, float(np.abs(after - before)[known].mean()) / span)
     return worst
 
 
@@ -74,7 +84,8 @@ def test_data_are_read_off_curves_pictures_strips_and_bars():
     assert (found["axes 0, curve 0, y"][0], found["axes 0, curve 0, y"][-1]) == (0, 99**2)
     assert found["axes 1, picture 0"][0] == np.mean([0, 1, 8, 9])
     assert found["axes 2, strip 0"] == [0.25, 0.75]
-    assert found["axes 3, bars"] == [-0.5, 0, 0.5, 1, 0.5, 0, 1.5, 3]
+    assert found["axes 3, bars, x"] == [-0.5, 0.5, 0.5, 1.5]
+    assert found["axes 3, bars, y"] == [0, 1, 0, 3]
 
 
 def test_a_curve_that_moves_by_a_hundredth_of_its_panel_is_noticed():
@@ -83,3 +94,5 @@ def test_a_curve_that_moves_by_a_hundredth_of_its_panel_is_noticed():
     moved = stored | {"axes 0, curve 0, y": list(x**2 + 0.01)}
     assert difference(stored, stored) == 0
     assert EXACT < difference(moved, stored) == pytest.approx(0.01)
+    lost = stored | {"axes 0, curve 0, y": [float("nan")] * 30}
+    assert difference(lost, stored) == np.inf

@@ -21,10 +21,12 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 from chroma.palette import resolution_colour
+from chroma.settings import SETTINGS, Settings
 
 log = logging.getLogger(__name__)
 
 MENTION = re.compile(r"\b(Eqs?|Figures?|Figs?)(\s+)(B?\d+[ab]?(?:(?:, |–| and | or |, and )B?\d+[ab]?)*)\b")
+ELSEWHERE = re.compile(r"\d{4}\)?,\s*$")  # "Song et al. 2021, Eq 33" is an equation of theirs
 NUMBER = re.compile(r"(B?\d+)[ab]?")
 TAG = re.compile(r"\\tag\{(B?\d+)\}")
 RESOLUTION = re.compile(r"(\d+)×\1")
@@ -107,7 +109,7 @@ class Claims(Part):
         counts = Counter(entry["verdict"] for entry in records.ledger())
         totals = ", ".join(f"**{counts[verdict]}** {words}" for verdict, words in TOTALS.items())
         told = [f"Of {sum(counts.values())}, {totals}."]
-        if any(name.startswith("CHROMA_") for name in os.environ):
+        if Settings() != SETTINGS:
             told = ["**This book was built with settings of its own: the verdicts are not about these values.**"]
         return [*self.words(*told), table]
 
@@ -145,7 +147,7 @@ class Status(Part):
         packages = ", ".join(f"{name} {version(name)}" for name in SHOWN)
         machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
         lines = (
-            f"Built on {when:%-d %B %Y, %H:%M} UTC{age}, from {self.config.chroma_commit}.",
+            f"Built on {when.day} {when:%B %Y, %H:%M} UTC{age}, from {self.config.chroma_commit}.",
             "",
             f"Python {platform.python_version()} on {machine}; {packages}.",
         )
@@ -231,6 +233,8 @@ def link_mentions(app, doctree, docname) -> None:
             continue
         pieces, last = [], 0
         for mention in MENTION.finditer(text):
+            if ELSEWHERE.search(text[: mention.start()]):
+                continue
             for number in NUMBER.finditer(mention[3]):
                 address = target(app, docname, mention[1], number[1])
                 start, end = (mention.start(3) + offset for offset in number.span())

@@ -13,14 +13,16 @@ from pathlib import Path
 import jupytext
 from nbformat.v4 import new_code_cell
 
+REPOSITORY_ONLY = {"speed"}  # pages that run scripts of the repository, which Colab does not have
 BOOK = Path(__file__).parents[1]
 FIRST = """\
-# On Colab: installs this book's package at its release. Elsewhere it is there already.
+# On Colab: installs this book's package at its release and leaves Colab's own Jupyter as it is.
+# Elsewhere it is there already.
 import sys
 
 if "google.colab" in sys.modules:
-    %pip install --quiet "resolution-chromatography[torch,book] @ git+https://github.com/{repository}@{release}"
-    %cd {{__import__("tempfile").mkdtemp()}}"""
+    %pip install --quiet "resolution-chromatography[torch] @ git+https://github.com/{repository}@{release}"
+    %pip install --quiet myst-nb anywidget"""
 
 
 def branch(release: str) -> str:

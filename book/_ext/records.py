@@ -14,6 +14,8 @@ from pathlib import Path
 
 import yaml
 
+from chroma.settings import SETTINGS, Settings
+
 ROOT = Path(__file__).parents[2]
 CLAIMS = ROOT / "book" / "claims.yml"
 REFERENCE = ROOT / "tests" / "reference"
@@ -31,8 +33,12 @@ def glued(folder: Path, kind: str) -> dict[str, tuple[str, dict]]:
     for file in sorted(folder.rglob("*.glue.json")):
         for key, output in json.loads(file.read_text(encoding="utf-8")).items():
             if key.startswith(f"{kind} "):
-                numbers = json.loads(ast.literal_eval(output["data"]["text/plain"]))
-                found[key.removeprefix(f"{kind} ")] = file.name.split(".")[0], numbers
+                name, page = key.removeprefix(f"{kind} "), file.name.split(".")[0]
+                if name in found:
+                    raise ValueError(
+                        f"{kind} {name!r} must be recorded by one page; it is by {found[name][0]} and {page}"
+                    )
+                found[name] = page, json.loads(ast.literal_eval(output["data"]["text/plain"]))
     return found
 
 
@@ -49,7 +55,12 @@ def with_values(entries: list[dict], executed: Path) -> list[dict]:
 
 def meets(entry: dict) -> bool:
     """Whether a claim's value is what is expected: "4", "< 0.1" or "> 2", to within its tolerance."""
-    relation, bound = re.fullmatch(r"([<>]?)\s*(-?[\d.e+-]+)", str(entry["expected"])).groups()
+    match = re.fullmatch(r"([<>]?)\s*(-?[\d.]+(?:e-?\d+)?)", str(entry["expected"]))
+    if match is None:
+        raise ValueError(
+            f"expected of {entry['id']} must be a number or a bound such as '< 0.1', got {entry['expected']!r}"
+        )
+    relation, bound = match.groups()
     return RELATIONS[relation](entry["value"], float(bound), entry["tolerance"])
 
 
@@ -59,7 +70,12 @@ def rounded(number: float | None) -> float | None:
 
 
 def store(executed: Path = EXECUTED) -> None:
-    """Write what was measured into book/claims.yml and tests/reference; the rest of the ledger stays as it is."""
+    """Write what was measured into book/claims.yml and tests/reference; the rest of the ledger stays as it is.
+
+    Raises ValueError where CHROMA_* variables ask for another run than the book's own.
+    """
+    if Settings() != SETTINGS:
+        raise ValueError(f"CHROMA_* variables must not be set, to store the book's own values; they say {SETTINGS}")
     head = re.match(r"(#.*\n)*", CLAIMS.read_text(encoding="utf-8"))[0]
     entries = with_values(ledger(), executed)
     for entry in entries:

@@ -20,10 +20,11 @@ NAME = "resolution-chromatography"
 def addresses(repository: str, release: str, page: str) -> dict[str, str]:
     """Where Binder and Colab open the notebook of a page, at its release."""
     at = notebooks.branch(release)
-    return {
-        "Binder": f"https://mybinder.org/v2/gh/{repository}/{at}?urlpath=lab/tree/notebooks/{page}.ipynb",
-        "Colab": f"https://colab.research.google.com/github/{repository}/blob/{at}/notebooks/{page}.ipynb",
-    }
+    binder = f"https://mybinder.org/v2/gh/{repository}/{at}?urlpath=lab/tree/notebooks/{page}.ipynb"
+    if page in notebooks.REPOSITORY_ONLY:
+        return {"Binder": binder}
+    colab = f"https://colab.research.google.com/github/{repository}/blob/{at}/notebooks/{page}.ipynb"
+    return {"Binder": binder, "Colab": colab}
 
 
 def add_buttons(app, pagename, templatename, context, doctree) -> None:

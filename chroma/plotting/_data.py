@@ -21,13 +21,10 @@ def data(figure: Figure) -> dict[str, list[float]]:
             found[f"axes {i}, picture {j}"] = _patches(np.asarray(image.get_array(), dtype=float))
         meshes = (mesh for mesh in ax.collections if isinstance(mesh, QuadMesh))
         for j, mesh in enumerate(meshes):
-            values = np.asarray(mesh.get_array(), dtype=float).ravel()
-            found[f"axes {i}, strip {j}"] = values[
-                np.linspace(0, len(values) - 1, min(POINTS, len(values))).astype(int)
-            ]
+            found[f"axes {i}, strip {j}"] = _some(np.asarray(mesh.get_array(), dtype=float).ravel())
         if ax.patches:
             corners = [patch.get_extents().transformed(ax.transData.inverted()).extents for patch in ax.patches]
-            found[f"axes {i}, bars"] = np.ravel(corners)
+            found |= {f"axes {i}, bars, {name}": np.array(corners)[:, j::2] for j, name in enumerate("xy")}
     return {name: [float(f"{value:.5g}") for value in np.ravel(values)] for name, values in found.items()}
 
 
