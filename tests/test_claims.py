@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
+import records
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "book" / "_ext"))
-
-import records  # noqa: E402
 
 LEDGER = records.ledger()
 BY_ID = {entry["id"]: entry for entry in LEDGER}

@@ -10,18 +10,16 @@ import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
+import chroma_pages
 import jupytext
 import nbformat
+import notebooks
 import pytest
+import releases
 from test_site import NOTEBOOKS, PAGES, SOURCES, TOC, opened
 
 ROOT = Path(__file__).parents[1]
 SITE = ROOT / "_build" / "html"
-sys.path.insert(0, str(ROOT / "book" / "_ext"))
-
-import chroma_pages  # noqa: E402
-import notebooks  # noqa: E402
-import releases  # noqa: E402
 
 READING = [source for source in SOURCES if source.parent.name == "book" and source.stem not in ("intro", "references")]
 LOOKED_UP = ("glossary", "equations", "status", "running")

@@ -30,8 +30,6 @@ ELSEWHERE = re.compile(r"\d{4}\)?,\s*$")  # "Song et al. 2021, Eq 33" is an equa
 NUMBER = re.compile(r"(B?\d+)[ab]?")
 TAG = re.compile(r"\\tag\{(B?\d+)\}")
 RESOLUTION = re.compile(r"(\d+)×\1")
-SIGNS = {"holds": "✓", "caveat": "≈", "fails": "✗", "needs-model": "?"}
-TOTALS = {"holds": "hold", "caveat": "hold with a caveat", "fails": "fail", "needs-model": "need a model"}
 SHOWN = ("numpy", "torch", "diffusers", "transformers", "matplotlib", "jupyter-book", "jupytext", "ipywidgets")
 
 
@@ -96,7 +94,8 @@ class Claims(Part):
             place = f"*{entry['where']}*"
             about = self.words(entry["claim"], "", place, *(["", entry["note"]] if "note" in entry else []))
             within = f" ± {entry['tolerance']:g}" if entry["tolerance"] else ""
-            verdict = f"{SIGNS[entry['verdict']]} {entry['verdict'].replace('-', ' ')}"
+            sign, _ = records.VERDICTS[entry["verdict"]]
+            verdict = f"{sign} {entry['verdict'].replace('-', ' ')}"
             link = self.words(f"[{entry['page']}]({entry['page']}.md)") if entry.get("page") else []
             body += self.row(
                 about,
@@ -107,7 +106,7 @@ class Claims(Part):
             body.children[-1]["ids"].append(f"claim-{entry['id']}")
         table += group
         counts = Counter(entry["verdict"] for entry in records.ledger())
-        totals = ", ".join(f"**{counts[verdict]}** {words}" for verdict, words in TOTALS.items())
+        totals = ", ".join(f"**{counts[verdict]}** {words}" for verdict, (_, words) in records.VERDICTS.items())
         told = [f"Of {sum(counts.values())}, {totals}."]
         if Settings() != SETTINGS:
             told = ["**This book was built with settings of its own: the verdicts are not about these values.**"]
@@ -186,10 +185,10 @@ def fill(app, doctree, docname) -> None:
 
 def read_ledger(app, env) -> None:
     """Once all pages have been executed: the claims with their values; a warning for each that is not as it must be."""
-    recorded = records.glued(Path(env.mystnb_config.output_folder), "claim")
-    app.chroma_ledger = records.with_values(records.ledger(), Path(env.mystnb_config.output_folder))
+    executed = Path(env.mystnb_config.output_folder)
+    app.chroma_ledger = records.with_values(records.ledger(), executed)
     known = {entry["id"]: entry for entry in app.chroma_ledger}
-    for name, (page, _) in recorded.items():
+    for name, (page, _) in records.glued(executed, "claim").items():
         if name not in known or known[name]["page"] != page:
             log.warning("%s records the claim %s: book/claims.yml needs an entry of that id and page", page, name)
 

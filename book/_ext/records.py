@@ -8,6 +8,7 @@ Writes the values into book/claims.yml, and the data behind each figure into tes
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import re
 from pathlib import Path
@@ -22,13 +23,20 @@ REFERENCE = ROOT / "tests" / "reference"
 EXECUTED = ROOT / "_build" / "jupyter_execute"
 
 KEYS = ("id", "where", "claim", "expected", "value", "stderr", "count", "tolerance", "verdict", "page", "note")
-VERDICTS = ("holds", "caveat", "fails", "needs-model")
+# verdict: (its sign, how a number of such claims is told)
+VERDICTS = {
+    "holds": ("✓", "hold"),
+    "caveat": ("≈", "hold with a caveat"),
+    "fails": ("✗", "fail"),
+    "needs-model": ("?", "need a model"),
+}
 MEASURED = ("value", "stderr", "count")
 RELATIONS = {"": lambda x, y, t: abs(x - y) <= t, "<": lambda x, y, t: x < y + t, ">": lambda x, y, t: x > y - t}
 
 
-def glued(folder: Path, kind: str) -> dict[str, tuple[str, dict]]:
-    """{name: (page, JSON)} of all records of a kind, "claim" or "data", in the pages executed into `folder`."""
+@functools.cache
+def glued(folder: Path, kind: str) -> dict[str, tuple[str, str]]:
+    """{name: (page, text)} of all records of a kind, "claim", "data" or "made", in the pages executed into `folder`."""
     found = {}
     for file in sorted(folder.rglob("*.glue.json")):
         for key, output in json.loads(file.read_text(encoding="utf-8")).items():
@@ -38,8 +46,13 @@ def glued(folder: Path, kind: str) -> dict[str, tuple[str, dict]]:
                     raise ValueError(
                         f"{kind} {name!r} must be recorded by one page; it is by {found[name][0]} and {page}"
                     )
-                found[name] = page, json.loads(ast.literal_eval(output["data"]["text/plain"]))
+                found[name] = page, ast.literal_eval(output["data"]["text/plain"])
     return found
+
+
+def numbers(folder: Path, kind: str) -> dict[str, tuple[str, dict]]:
+    """{name: (page, numbers)} of the claims, or of the data behind figures."""
+    return {name: (page, json.loads(text)) for name, (page, text) in glued(folder, kind).items()}
 
 
 def ledger() -> list[dict]:
@@ -49,7 +62,7 @@ def ledger() -> list[dict]:
 
 def with_values(entries: list[dict], executed: Path) -> list[dict]:
     """The entries with the values that the pages executed into `executed` put on record."""
-    claims = glued(executed, "claim")
+    claims = numbers(executed, "claim")
     return [entry | {key: claims.get(entry["id"], ("", {}))[1].get(key) for key in MEASURED} for entry in entries]
 
 
@@ -86,8 +99,8 @@ def store(executed: Path = EXECUTED) -> None:
     REFERENCE.mkdir(exist_ok=True)
     for stale in REFERENCE.glob("*.json"):
         stale.unlink()
-    for name, (page, numbers) in glued(executed, "data").items():
-        lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(values)}" for key, values in numbers.items())
+    for name, (page, data) in numbers(executed, "data").items():
+        lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(values)}" for key, values in data.items())
         (REFERENCE / f"{name}.json").write_text(f'{{\n  "page": "{page}",\n{lines}\n}}\n', encoding="utf-8")
 
 
