@@ -59,7 +59,7 @@ def weights(seen) -> dict[str, int]:
 
 
 def scroll_through(page):
-    """Bring every part of the page on the screen once, so that what loads lazily has loaded."""
+    """Bring every part of the page on the screen once, and wait for the pictures that load only there."""
     page.evaluate(
         """async () => {
             for (let y = 0; y < document.documentElement.scrollHeight; y += 600) {
@@ -68,7 +68,7 @@ def scroll_through(page):
             }
         }"""
     )
-    page.wait_for_load_state("networkidle")
+    page.wait_for_function("[...document.images].every((image) => image.complete || !image.checkVisibility())")
 
 
 @pytest.mark.parametrize("name", [*PAGES, "search", "genindex"])
@@ -173,16 +173,21 @@ def test_a_system_in_the_dark_gets_a_dark_page(browser, site):
         assert page.evaluate("document.documentElement.dataset.theme") == "dark"
 
 
+def found(page) -> list[str]:
+    """Where a search leads, once it has ended: results appear one by one."""
+    page.wait_for_function("document.querySelector('.search-summary')?.textContent.startsWith('Search finished')")
+    return page.locator("ul.search li a").evaluate_all("all => all.map(a => a.getAttribute('href'))")
+
+
 def test_search_finds_a_word(browser, site):
     with opened(browser, f"{site}/search.html?q=chromatography") as (page, seen):
-        page.wait_for_selector("ul.search li a")
-        assert page.locator("ul.search li a").count() >= 3
+        assert len(found(page)) >= 3
         assert seen.outside == []
 
 
 # what a reader types: the name of a function, of a class, a word of diffusers, a symbol
 @pytest.mark.parametrize(
-    ("typed", "page"),
+    ("typed", "name"),
     [
         ("adjusted_time", "api/mathematics"),
         ("CFGChromatography", "api/measuring"),
@@ -193,12 +198,10 @@ def test_search_finds_a_word(browser, site):
         ("clamp", "appendix-b"),
     ],
 )
-def test_search_finds_symbols_and_names(browser, site, typed, page):
-    with opened(browser, f"{site}/search.html?q={typed}") as (window, _):
-        window.wait_for_selector("ul.search li a")
-        window.wait_for_function("!document.querySelector('#search-progress')?.textContent.includes('Searching')")
-        found = window.locator("ul.search li a").evaluate_all("all => all.map(a => a.getAttribute('href'))")
-        assert any(f"book/{page}.html" in link for link in found), found
+def test_search_finds_symbols_and_names(browser, site, typed, name):
+    with opened(browser, f"{site}/search.html?q={typed}") as (page, _):
+        links = found(page)
+        assert any(f"book/{name}.html" in link for link in links), links
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
