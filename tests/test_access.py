@@ -23,13 +23,12 @@ def violations(page) -> list[str]:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("name", [*PAGES, "search", "genindex"])
 def test_a_page_has_no_serious_obstacle(browser, site, name, theme):
-    with opened(browser, f"{site}/{name}.html", color_scheme=theme) as (page, _):
-        if page.locator('script[type="application/vnd.jupyter.widget-view+json"]').count():
-            page.wait_for_selector(".chroma-view canvas")
-        for width, height in ((1280, 900), (360, 740)):
-            page.set_viewport_size({"width": width, "height": height})
+    for size in ({"width": 1280, "height": 900}, {"width": 360, "height": 740}):
+        with opened(browser, f"{site}/{name}.html", color_scheme=theme, viewport=size) as (page, _):
             scroll_through(page)
-            assert violations(page) == [], f"{width} pixels wide"
+            if page.locator('script[type="application/vnd.jupyter.widget-view+json"]').count():
+                page.wait_for_selector(".chroma-view canvas")
+            assert violations(page) == [], size
 
 
 def test_the_first_press_of_tab_offers_to_skip_to_the_text(browser, site):
