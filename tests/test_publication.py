@@ -44,6 +44,13 @@ def test_at_least_six_pages_have_exercises_with_folded_solutions():
         assert solutions == len(re.findall(r"^\d+\. ", section, re.M)) > 0, source.stem
 
 
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def test_code_is_read_without_scrolling_sideways(source):
+    blocks = re.findall(r"^```(?:\{code-cell\} ipython3|python)\n(.*?)^```$", source.read_text("utf-8"), re.M | re.S)
+    wide = [line for block in blocks for line in block.splitlines() if len(line) > 77]
+    assert wide == []  # 77 characters fit between the two menus on a screen of 1280 pixels
+
+
 @pytest.mark.usefixtures("site")
 @pytest.mark.parametrize("source", NOTEBOOKS, ids=lambda source: source.stem)
 def test_below_each_figure_stands_what_made_it(source):
