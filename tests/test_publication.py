@@ -16,6 +16,7 @@ import nbformat
 import notebooks
 import pytest
 import releases
+from nbclient import NotebookClient
 from test_site import NOTEBOOKS, PAGES, SOURCES, TOC, opened
 
 ROOT = Path(__file__).parents[1]
@@ -117,16 +118,41 @@ def test_every_entry_of_the_bibliography_is_whole_and_every_citation_has_one():
 # ---- the places that run it ----
 
 
+@pytest.mark.usefixtures("site")
 @pytest.mark.parametrize("source", NOTEBOOKS, ids=lambda source: source.stem)
-def test_a_page_becomes_a_notebook_whose_first_cell_installs_the_release(source):
+def test_a_page_becomes_a_notebook_that_installs_the_release_and_runs_the_same_code(source):
     notebook = notebooks.notebook(source, "someone/book", "v1.2.3")
     nbformat.validate(notebook)
-    first = notebook.cells[0].source
+    first, *others = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     assert "github.com/someone/book@v1.2.3" in first and "[torch]" in first
-    code = [cell.source for cell in jupytext.read(source).cells if cell.cell_type == "code"]
-    assert [cell.source for cell in notebook.cells if cell.cell_type == "code"][1:] == code
+    assert others == [cell.source for cell in jupytext.read(source).cells if cell.cell_type == "code"]
 
 
+@pytest.mark.usefixtures("site")
+@pytest.mark.parametrize("source", NOTEBOOKS, ids=lambda source: source.stem)
+def test_the_words_of_a_notebook_are_plain_markdown_with_the_books_numbers(source):
+    cells = notebooks.notebook(source, "someone/book", "v1.2.3").cells
+    words = [cell.source for cell in cells if cell.cell_type == "markdown"]
+    text = "\n".join(re.sub(r"```.*?```|`[^`\n]*`", "", cell, flags=re.S) for cell in words)
+    assert not re.findall(r"^:::|^:\w+:|\{(?:glue|cite)|\]\([\w/-]+\.md", text, re.M)
+    assert "How to read it" not in source.read_text("utf-8") or "> **How to read it**" in text
+
+
+@pytest.mark.usefixtures("site")
+def test_a_notebook_runs_away_from_the_repository_and_shows_its_figure(tmp_path, monkeypatch):
+    monkeypatch.delenv("BUILDING_BOOK", raising=False)  # of a reader's Jupyter
+    notebook = notebooks.notebook(ROOT / "book" / "figure-3.md", "someone/book", "v1.2.3")
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 1
+
+
+def test_a_directive_that_no_notebook_can_show_is_refused_by_name():
+    with pytest.raises(ValueError, match="'claims'"):
+        notebooks.plain(":::{claims}\n:::", {}, "https://someone.github.io/book/book")
+
+
+@pytest.mark.usefixtures("site")
 def test_the_notebooks_are_those_of_all_pages_with_code_and_the_same_each_time(tmp_path):
     script = ROOT / "book/_ext/notebooks.py"
     for folder in ("one", "two"):
