@@ -10,9 +10,10 @@ REQUIREMENTS := -r requirements.lock
 EXTRAS := torch,book,dev
 PORT ?= 8000
 TORCH ?= 2.13.0
+TEX := latexmk texlive-xetex texlive-latex-extra texlive-fonts-extra xindy fonts-dejavu
 
 .DELETE_ON_ERROR:
-.PHONY: help book serve test bench lint lock reference newest clean
+.PHONY: help book pdf serve test bench lint lock reference newest clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-12s%s\n", $$1, $$2}' Makefile
@@ -21,6 +22,11 @@ book: $(VENV)/stamp ## build the site into _build/html, executing what changed; 
 	rm -rf _build/html _build/.doctrees _build/jupyter_execute # only the cache is kept: nothing is older than its source
 	$(BIN)/jupyter-book build . -W --keep-going || \
 	  { rm -rf _build/html; echo "No site: it did not build whole, and is not kept in part. The reason stands above."; exit 1; }
+
+pdf: $(VENV)/stamp ## the book as a PDF, in _build/latex; needs TeX Live: xelatex, latexmk, xindy, DejaVu fonts
+	@for tool in xelatex latexmk xindy; do command -v $$tool > /dev/null || \
+	  { echo "make pdf needs $$tool, of TeX Live (on Debian: apt-get install $(TEX))"; exit 1; }; done
+	$(BIN)/jupyter-book build . --builder pdflatex -W --keep-going
 
 serve: book ## build the book, then show it at http://localhost:8000 (PORT=8001 for another place)
 	$(BIN)/python -m http.server --directory _build/html --bind 127.0.0.1 $(PORT)

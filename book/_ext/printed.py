@@ -1,0 +1,49 @@
+"""The book as a PDF (``make pdf``): what LaTeX has to be told that pages need not know."""
+
+from __future__ import annotations
+
+from docutils import nodes
+
+PAGE = 90  # characters of a line
+
+
+def keep_tags(app, doctree, docname) -> None:
+    r"""Let LaTeX set each \tag: Sphinx puts equations into ``split``, where none may stand."""
+    for block in doctree.findall(nodes.math_block):
+        if r"\tag{" in block.astext() and not block.get("nowrap"):
+            block.children = [nodes.Text(f"\\begin{{equation*}}\n{block.astext().strip()}\n\\end{{equation*}}")]
+            block["nowrap"] = True
+
+
+def fit_tables(app, doctree, docname) -> None:
+    """Give the columns of what is wider than a page their widths; LaTeX breaks only lines in columns that have one."""
+    for table in doctree.findall(nodes.table):
+        if "claims" in table["classes"]:  # has them
+            table["classes"].append("colwidths-given")
+            continue
+        rows = [[len(entry.astext()) for entry in row.findall(nodes.entry)] for row in table.findall(nodes.row)]
+        longest = [max(column) for column in zip(*rows, strict=True)]
+        if sum(longest) > PAGE:
+            table["classes"] = ["colwidths-given"]
+            for column, width in zip(table.findall(nodes.colspec), longest, strict=True):
+                column["colwidth"] = min(max(width, 8), PAGE // 2)
+
+
+def leave_out_the_explorer(app, doctree, docname) -> None:
+    """Leave its still picture, which the page has for paper."""
+    for cell in list(doctree.findall(nodes.container)):
+        if "tag_explorer" in cell["classes"]:
+            cell.parent.remove(cell)
+
+
+def prepare(app) -> None:
+    """All this is for LaTeX alone."""
+    if app.builder.format == "latex":
+        for part in (keep_tags, fit_tables, leave_out_the_explorer):
+            app.connect("doctree-resolved", part, priority=400)  # before pages get what is theirs alone
+
+
+def setup(app):
+    """Register with Sphinx."""
+    app.connect("builder-inited", prepare)
+    return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": True}
