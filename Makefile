@@ -26,6 +26,7 @@ book: $(VENV)/stamp ## build the site into _build/html, executing what changed; 
 pdf: $(VENV)/stamp ## the book as a PDF, in _build/latex; needs TeX Live: xelatex, latexmk, xindy, DejaVu fonts
 	@for tool in xelatex latexmk xindy; do command -v $$tool > /dev/null || \
 	  { echo "make pdf needs $$tool, of TeX Live (on Debian: apt-get install $(TEX))"; exit 1; }; done
+	rm -rf _build/.doctrees # read anew, from the cache: what was read for the site does not fit LaTeX
 	$(BIN)/jupyter-book build . --builder pdflatex -W --keep-going
 
 serve: book ## build the book, then show it at http://localhost:8000 (PORT=8001 for another place)

@@ -273,7 +273,7 @@ def test_what_changed_is_announced_once_it_has_stopped_changing(explorer):
     live, reading = (explorer.page.locator(f".chroma-view {part}") for part in ("[aria-live=polite]", ".reading"))
     expect(live).not_to_be_empty()  # what the page opened with
     explorer.page.clock.install()  # from here on the test decides how fast time runs
-    explorer.page.clock.pause_at(explorer.page.evaluate("Date.now() + 1000"))
+    explorer.page.clock.pause_at(explorer.page.evaluate("Date.now() + 60_000"))
     slider = explorer.page.get_by_role("slider", name=TIME, exact=True)
     for _ in range(3):
         slider.press("ArrowRight")

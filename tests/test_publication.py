@@ -43,10 +43,11 @@ def test_at_least_six_pages_have_exercises_with_folded_solutions():
         section = source.read_text(encoding="utf-8").split("\n## Exercises\n")[1].split("\n## Summary")[0]
         solutions = section.count("tags: [hide-cell]")
         assert solutions == len(re.findall(r"^\d+\. ", section, re.M)) > 0, source.stem
+        assert solutions == section.count(":::{dropdown} Solution "), source.stem
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
-def test_code_is_read_without_scrolling_sideways(source):
+def test_python_is_read_without_scrolling_sideways(source):
     blocks = re.findall(r"^```(?:\{code-cell\} ipython3|python)\n(.*?)^```$", source.read_text("utf-8"), re.M | re.S)
     wide = [line for block in blocks for line in block.splitlines() if len(line) > 77]
     assert wide == []  # 77 characters fit between the two menus on a screen of 1280 pixels
@@ -133,6 +134,7 @@ def test_a_page_becomes_a_notebook_that_installs_the_release_and_runs_the_same_c
 def test_the_words_of_a_notebook_are_plain_markdown_with_the_books_numbers(source):
     cells = notebooks.notebook(source, "someone/book", "v1.2.3").cells
     words = [cell.source for cell in cells if cell.cell_type == "markdown"]
+    assert not re.search(r"^(`{3,}|:{3,})\{", "\n".join(words), re.M)
     text = "\n".join(re.sub(r"```.*?```|`[^`\n]*`", "", cell, flags=re.S) for cell in words)
     assert not re.findall(r"^:::|^:\w+:|\{(?:glue|cite)|\]\([\w/-]+\.md", text, re.M)
     assert "How to read it" not in source.read_text("utf-8") or "> **How to read it**" in text

@@ -290,7 +290,7 @@ def setup(app):
         app.add_node(node)
     app.connect("config-inited", know_commit)
     app.connect("doctree-read", note_equations)
-    app.connect("env-check-consistency", read_ledger)
+    app.connect("env-updated", read_ledger)
     app.connect("doctree-resolved", fill)
     app.connect("doctree-resolved", link_mentions, priority=600)
     app.connect("doctree-resolved", colour_tables)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import jupytext
 from nbformat.v4 import new_code_cell, new_markdown_cell
+from pybtex.database import parse_file
 
 REPOSITORY_ONLY = {"speed"}  # pages that run scripts of the repository, which Colab does not have
 BOOK = Path(__file__).parents[1]
@@ -33,7 +34,7 @@ ABOUT = (
     "*A page of [the book]({site}/{page}.html), {release}. "
     "The numbers between the words are the book's; run the cells for your own.*"
 )
-DIRECTIVE = re.compile(r"^(`{3,}|:{3,})\{(?P<kind>[\w:]+)\} *(?P<title>.*)\n(?P<body>(?:.*\n)*?)\1$", re.M)
+DIRECTIVE = re.compile(r"^(`{3,}|:{3,})\{(?P<kind>[\w:-]+)\} *(?P<title>.*)\n(?P<body>(?:.*\n)*?)\1$", re.M)
 
 
 def branch(release: str) -> str:
@@ -63,16 +64,27 @@ def plain_block(match: re.Match) -> str:
             return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
         case "glue:figure" | "provenance":
             return body
+        case "button-ref":
+            return f"[{body}]({title}.md)"
         case "div":  # what stands on paper for the explorer, which a notebook runs
             return ""
     raise ValueError(f"directive must be one that notebooks.py can tell in plain Markdown, got {kind!r}")
+
+
+def cited(kind: str, key: str) -> str:
+    """A citation in words, in the sentence ("t") or beside it ("p")."""
+    entry = parse_file(BOOK / "references.bib").entries[key]
+    names = [" ".join(person.last_names) for person in entry.persons["author"]]
+    who = " and ".join(names) if len(names) < 3 else f"{names[0]} et al."
+    year = entry.fields["year"]
+    return f"{who} ({year})" if kind == "t" else f"({who}, {year})"
 
 
 def plain(text: str, values: dict[str, object], home: str) -> str:
     """A page's words in plain Markdown, `values` in place of the glue and links to the pages of the book at `home`."""
     text = DIRECTIVE.sub(plain_block, text)
     text = re.sub(r"\{glue:text\}`([^:`]+):?([^`]*)`", lambda m: format(values[m[1]], m[2]), text)
-    text = re.sub(r"\{cite:\w\}`(\w+)`", rf"[\1]({home}/references.html)", text)
+    text = re.sub(r"\{cite:(\w)\}`(\w+)`", lambda m: f"[{cited(m[1], m[2])}]({home}/references.html)", text)
     return re.sub(r"\]\((?!https?:)([\w/-]+)\.md(#[\w-]+)?\)", lambda m: f"]({home}/{m[1]}.html{m[2] or ''})", text)
 
 
@@ -90,6 +102,8 @@ def notebook(page: Path, repository: str, release: str):
     for cell in read.cells:
         if cell.cell_type == "markdown":
             cell.source = plain(cell.source, glued_values(page.stem), home)
+        elif "hide-cell" in cell.metadata.get("tags", []):
+            cell.metadata["jupyter"] = {"source_hidden": True}  # JupyterLab's word for it
     about = new_markdown_cell(ABOUT.format(site=home, page=page.stem, release=release))
     read.cells = [about, new_code_cell(FIRST.format(repository=repository, release=release)), *read.cells]
     for number, cell in enumerate(read.cells):

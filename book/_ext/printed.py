@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 from docutils import nodes
 
 PAGE = 90  # characters of a line
@@ -29,6 +31,13 @@ def fit_tables(app, doctree, docname) -> None:
                 column["colwidth"] = min(max(width, 8), PAGE // 2)
 
 
+def spell_addresses(app, doctree, docname) -> None:
+    """Show an address as it is, %20 and all: LaTeX breaks one over lines only where that is what is shown."""
+    for link in doctree.findall(nodes.reference):
+        if "refuri" in link and link.astext() == unquote(link["refuri"]):
+            link.children = [nodes.Text(link["refuri"])]
+
+
 def leave_out_the_explorer(app, doctree, docname) -> None:
     """Leave its still picture, which the page has for paper."""
     for cell in list(doctree.findall(nodes.container)):
@@ -39,7 +48,7 @@ def leave_out_the_explorer(app, doctree, docname) -> None:
 def prepare(app) -> None:
     """All this is for LaTeX alone."""
     if app.builder.format == "latex":
-        for part in (keep_tags, fit_tables, leave_out_the_explorer):
+        for part in (keep_tags, fit_tables, spell_addresses, leave_out_the_explorer):
             app.connect("doctree-resolved", part, priority=400)  # before pages get what is theirs alone
 
 
