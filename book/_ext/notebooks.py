@@ -8,20 +8,17 @@ they belong to, to the branch that the launch buttons name (`branch`).
 
 from __future__ import annotations
 
-import ast
-import functools
-import json
 import re
 import sys
 from pathlib import Path
 
 import jupytext
+import records
 from nbformat.v4 import new_code_cell, new_markdown_cell
 from pybtex.database import parse_file
 
 REPOSITORY_ONLY = {"speed"}  # pages that run scripts of the repository, which Colab does not have
 BOOK = Path(__file__).parents[1]
-EXECUTED = BOOK.parent / "_build" / "jupyter_execute" / "book"
 FIRST = """\
 # On Colab: installs this book's package at its release and leaves Colab's own Jupyter as it is.
 # Elsewhere it is there already.
@@ -88,20 +85,13 @@ def plain(text: str, values: dict[str, object], home: str) -> str:
     return re.sub(r"\]\((?!https?:)([\w/-]+)\.md(#[\w-]+)?\)", lambda m: f"]({home}/{m[1]}.html{m[2] or ''})", text)
 
 
-@functools.cache
-def glued_values(page: str) -> dict[str, object]:
-    """{name: value} of what the page `page` glued when it was last built."""
-    record = json.loads((EXECUTED / f"{page}.glue.json").read_text(encoding="utf-8"))
-    texts = {name: output["data"]["text/plain"] for name, output in record.items() if "image/png" not in output["data"]}
-    return {name: ast.literal_eval(text) for name, text in texts.items()}
-
-
 def notebook(page: Path, repository: str, release: str):
     """A page as a notebook that says where it is from, and whose first code cell is the installation."""
     read, home = jupytext.read(page), site(repository)
+    values = records.values(records.EXECUTED / "book" / f"{page.stem}.glue.json")
     for cell in read.cells:
         if cell.cell_type == "markdown":
-            cell.source = plain(cell.source, glued_values(page.stem), home)
+            cell.source = plain(cell.source, values, home)
         elif "hide-cell" in cell.metadata.get("tags", []):
             cell.metadata["jupyter"] = {"source_hidden": True}  # JupyterLab's word for it
     about = new_markdown_cell(ABOUT.format(site=home, page=page.stem, release=release))

@@ -20,7 +20,7 @@ def keep_tags(app, doctree, docname) -> None:
 def fit_tables(app, doctree, docname) -> None:
     """Give the columns of what is wider than a page their widths; LaTeX breaks only lines in columns that have one."""
     for table in doctree.findall(nodes.table):
-        if "claims" in table["classes"]:  # has them
+        if "colwidths-auto" not in table["classes"]:  # has them
             table["classes"].append("colwidths-given")
             continue
         rows = [[len(entry.astext()) for entry in row.findall(nodes.entry)] for row in table.findall(nodes.row)]

@@ -34,19 +34,25 @@ MEASURED = ("value", "stderr", "count")
 RELATIONS = {"": lambda x, y, t: abs(x - y) <= t, "<": lambda x, y, t: x < y + t, ">": lambda x, y, t: x > y - t}
 
 
+def values(file: Path) -> dict[str, object]:
+    """{name: value} of what an executed page glued, as its <page>.glue.json has it: all but pictures."""
+    outputs = {name: output["data"] for name, output in json.loads(file.read_text(encoding="utf-8")).items()}
+    return {name: ast.literal_eval(data["text/plain"]) for name, data in outputs.items() if "image/png" not in data}
+
+
 @functools.cache
 def glued(folder: Path, kind: str) -> dict[str, tuple[str, str]]:
     """{name: (page, text)} of all records of a kind, "claim", "data" or "made", in the pages executed into `folder`."""
     found = {}
     for file in sorted(folder.rglob("*.glue.json")):
-        for key, output in json.loads(file.read_text(encoding="utf-8")).items():
+        for key, value in values(file).items():
             if key.startswith(f"{kind} "):
                 name, page = key.removeprefix(f"{kind} "), file.name.split(".")[0]
                 if name in found:
                     raise ValueError(
                         f"{kind} {name!r} must be recorded by one page; it is by {found[name][0]} and {page}"
                     )
-                found[name] = page, ast.literal_eval(output["data"]["text/plain"])
+                found[name] = page, value
     return found
 
 
