@@ -25,7 +25,8 @@ class Recipe:
     a cosine takes it to 0. ema: decay of the moving average that is saved. dropout: share of empty prompts, for
     classifier-free guidance. noisy: share of images that are taken from the noisiest three tenths of times alone, where
     the layout is decided. precision: "no" (float32) or "bf16". start: the folder of a run to go on from, with a new
-    rise and fall of the learning rate; None begins anew.
+    rise and fall of the learning rate; None begins anew. data: "drawings" or "scenes", what the recipe's model learns
+    unless another folder of images is given.
 
     >>> from dataclasses import replace
     >>> large = replace(RECIPES["emoji-32"], channels=(64, 128, 256, 256), layers=(2, 2, 2, 2), start=None)
@@ -47,6 +48,7 @@ class Recipe:
     precision: str = "bf16"
     start: str | None = None
     seed: int = 0
+    data: str = "drawings"
 
 
 STYLES = {  # as `chroma.data.drawings` names them -> as prompts do
@@ -95,7 +97,19 @@ def drawings(size: int) -> tuple[data.Drawings, list[str]]:
     ]
 
 
+SCENE_CROPS = 120  # per photograph; held-out photographs are cropped `HELD_OUT_CROPS` times
+HELD_OUT_CROPS = 4
+
 RECIPES = {
+    "photos-32": Recipe(
+        channels=(32, 64, 96, 160, 192),
+        layers=(1, 1, 1, 1, 1),
+        images=352_000,
+        batch=32,
+        learning_rate=1e-3,
+        ema=0.999,
+        data="scenes",
+    ),
     "emoji-32-first": Recipe(noisy=0.5),
     "emoji-32": Recipe(images=60_000, learning_rate=1e-3, noisy=0.5, start="runs/emoji-32-first"),
     "emoji-64": Recipe(size=64, channels=(24, 24, 32, 64, 128, 192), layers=(0, 0, 1, 1, 1, 1), batch=32, noisy=0.5),

@@ -28,13 +28,13 @@ import numpy as np
 import torch
 
 import chroma
-from chroma import data
+from chroma import data, scenes
 from chroma._check import refuse, replace_file
 from chroma._processes import accelerator as processes
 from chroma.data import checksum
 from chroma.networks import untrained
 from chroma.pyramid import downsample, residual
-from chroma.recipes import RECIPES, Recipe, drawings
+from chroma.recipes import HELD_OUT_CROPS, RECIPES, SCENE_CROPS, Recipe, drawings
 
 CHECKPOINT = "checkpoint.safetensors"
 Predictor = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # (x: (B, C, H, W), log_snr: (B,)) -> noise
@@ -190,12 +190,34 @@ def learning_rate(recipe: Recipe, step: int) -> float:
     return recipe.learning_rate * decay * min(1, (step + 1) / max(recipe.warmup, 1))
 
 
-def train(recipe: Recipe, images: np.ndarray, prompts: Sequence[str], folder: str | Path, every: int = 500):
+@dataclasses.dataclass(frozen=True)
+class Monitor:
+    """What tells learning from memorising: images trained on, and images of the same kind held out.
+
+    trained, held_out: (images, prompts) each, of equal number; points: at how many moments of training, equally spaced,
+    the loss on both is computed, with the moving average of the weights, at fixed times and fixed noise.
+    """
+
+    trained: tuple[np.ndarray, Sequence[str]]
+    held_out: tuple[np.ndarray, Sequence[str]]
+    points: int = 20
+
+
+def train(
+    recipe: Recipe,
+    images: np.ndarray,
+    prompts: Sequence[str],
+    folder: str | Path,
+    every: int = 500,
+    monitor: Monitor | None = None,
+):
     """Train by `recipe` and return the ``diffusers.IFPipeline``, saved in `folder` in half precision with its run card.
 
     images: (N, 3, size, size), floats in [-1, 1]; prompts: N. A checkpoint is written every `every` steps; called
-    again with the same arguments, the run goes on from there, to the same weights. Raises ValueError for images of
-    another shape, a recipe that cannot be met, and if the checkpoint in `folder` is of another run or is corrupt.
+    again with the same arguments, the run goes on from there, to the same weights. The card has the losses of
+    `monitor`, if one is given, as rows (images seen, loss on trained images, loss on held-out images). Raises
+    ValueError for images of another shape, a recipe that cannot be met, and if the checkpoint in `folder` is of another
+    run or is corrupt.
     """
     from diffusers.training_utils import EMAModel
     from tqdm import tqdm
@@ -222,7 +244,7 @@ def train(recipe: Recipe, images: np.ndarray, prompts: Sequence[str], folder: st
     optimizer = torch.optim.AdamW(weights, recipe.learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     ema = EMAModel(weights, decay=recipe.ema, use_ema_warmup=True, power=1.0, foreach=True)
     run = {"recipe": dataclasses.asdict(recipe), "data": checksum(images, prompts)}
-    first, seconds = _resume(folder, run, model, optimizer, ema)
+    first, seconds, curve = _resume(folder, run, model, optimizer, ema)
     net, optimizer = accelerator.prepare(model, optimizer)
     ema.to(accelerator.device)
     log_snrs = log_snrs.to(accelerator.device)
@@ -270,18 +292,26 @@ def train(recipe: Recipe, images: np.ndarray, prompts: Sequence[str], folder: st
         if len(shown) == 50:
             progress.set_postfix(loss=f"{torch.stack(shown).mean().item():.4f}")
             shown.clear()
+        if monitor and (step + 1) % max(1, steps // monitor.points) == 0:
+            ema.store(weights)
+            ema.copy_to(weights)
+            measure = functools.partial(_monitored_loss, recipe, model, pipe.tokenizer, log_snrs, accelerator)
+            curve.append([(step + 1) * recipe.batch, measure(*monitor.trained), measure(*monitor.held_out)])
+            ema.restore(weights)
+            progress.write("images seen {}, loss {:.4f} on trained and {:.4f} on held-out ones".format(*curve[-1]))
         if (step + 1) % every == 0 and step + 1 < steps and accelerator.is_main_process:
-            _checkpoint(folder, run, step + 1, seconds + time.monotonic() - started, model, optimizer, ema)
+            _checkpoint(folder, run, step + 1, seconds + time.monotonic() - started, curve, model, optimizer, ema)
     progress.close()
     if accelerator.is_main_process:
         seconds += time.monotonic() - started
-        _checkpoint(folder, run, steps, seconds, model, optimizer, ema)
+        _checkpoint(folder, run, steps, seconds, curve, model, optimizer, ema)
     ema.copy_to(weights)
     pipe.unet.to(memory_format=torch.contiguous_format)
     pipe.to(dtype=torch.float16)
     if accelerator.is_main_process:
         pipe.save_pretrained(folder)
         card = {**run, "images_seen": steps * recipe.batch, "minutes": round(seconds / 60, 1), **_machine(accelerator)}
+        card |= {"losses": curve} if curve else {}
         card |= {"start": before} if before else {}
         replace_file(folder / "card.json", json.dumps(card, indent=1).encode())
     accelerator.wait_for_everyone()
@@ -300,7 +330,31 @@ def _machine(accelerator) -> dict:
     }
 
 
-def _checkpoint(folder: Path, run: dict, step: int, seconds: float, model, optimizer, ema) -> None:
+@torch.no_grad()
+def _monitored_loss(recipe, model, tokenizer, log_snrs, accelerator, images, prompts) -> float:
+    """The training loss of a set of images at evenly spread times, with noise that is the same at every call."""
+    generator = torch.Generator().manual_seed(recipe.seed)
+    # the golden ratio spreads the times of neighbouring images, which are of one photograph
+    times = ((torch.arange(len(images)) * 0.6180339887 % 1) * len(log_snrs)).long()
+    losses = []
+    for start in range(0, len(images), 96):
+        rows = slice(start, start + 96)
+        inputs = tokenizer(
+            list(prompts[rows]), padding="max_length", max_length=77, truncation=True, return_tensors="pt"
+        ).to(accelerator.device)
+        x0 = torch.from_numpy(images[rows].astype(np.float32))
+        noise = torch.randn(x0.shape, generator=generator).to(accelerator.device)
+        x0, time_ = x0.to(accelerator.device), times[rows].to(accelerator.device)
+        x = noised(x0, noise, log_snrs[time_])
+        with accelerator.autocast():
+            velocity = model(x.to(memory_format=torch.channels_last), time_, inputs.input_ids, inputs.attention_mask)
+        signal, sigma = _amplitudes(log_snrs[time_])
+        error = signal * noise - sigma * x0 - velocity.float()
+        losses.append(_square(residual(error) if recipe.residual else error))
+    return round(float(torch.cat(losses).mean()), 6)
+
+
+def _checkpoint(folder: Path, run: dict, step: int, seconds: float, curve: list, model, optimizer, ema) -> None:
     """Everything that the next step depends on, in one file that is there whole or not at all."""
     from safetensors.torch import save
 
@@ -309,17 +363,17 @@ def _checkpoint(folder: Path, run: dict, step: int, seconds: float, model, optim
     for i, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{i}.{name}": tensor for name, tensor in state.items()}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    record = {"step": step, "seconds": seconds, "ema_steps": ema.optimization_step}
+    record = {"step": step, "seconds": seconds, "losses": curve, "ema_steps": ema.optimization_step}
     replace_file(folder / CHECKPOINT, save(tensors, {"run": json.dumps(run), "record": json.dumps(record)}))
 
 
-def _resume(folder: Path, run: dict, model, optimizer, ema) -> tuple[int, float]:
-    """Load the checkpoint in `folder`, if there is one: the step to go on with, and the seconds spent so far."""
+def _resume(folder: Path, run: dict, model, optimizer, ema) -> tuple[int, float, list]:
+    """Load the checkpoint in `folder`, if any: the step to go on with, seconds spent and losses monitored so far."""
     from safetensors import SafetensorError, safe_open
 
     path = folder / CHECKPOINT
     if not path.is_file():
-        return 0, 0.0
+        return 0, 0.0, []
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata()
@@ -341,7 +395,7 @@ def _resume(folder: Path, run: dict, model, optimizer, ema) -> tuple[int, float]
     optimizer.load_state_dict(state)
     ema.shadow_params = [tensors[f"ema.{i}"] for i in range(len(ema.shadow_params))]
     ema.optimization_step = record["ema_steps"]
-    return record["step"], record["seconds"]
+    return record["step"], record["seconds"], record.get("losses", [])
 
 
 def _below(prefix: str, tensors: dict) -> dict:
@@ -363,8 +417,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     name, out, folder, every = (args.pop(key) for key in ("recipe", "out", "data", "every"))
     changes = {key: tuple(value) if isinstance(value, list) else value for key, value in args.items()}
     recipe = dataclasses.replace(RECIPES[name], **{key: value for key, value in changes.items() if value is not None})
-    images, prompts = _data(recipe, folder)
-    train(recipe, images, prompts, out, every)
+    images, prompts, monitor = _data(recipe, folder)
+    train(recipe, images, prompts, out, every, monitor)
 
 
 def _option(parser: argparse.ArgumentParser, field: dataclasses.Field) -> None:
@@ -377,14 +431,24 @@ def _option(parser: argparse.ArgumentParser, field: dataclasses.Field) -> None:
         parser.add_argument(name, type=str if field.default is None else kind)
 
 
-def _data(recipe: Recipe, folder: Path | None) -> tuple[np.ndarray, list[str]]:
+def _data(recipe: Recipe, folder: Path | None) -> tuple[np.ndarray, list[str], Monitor | None]:
+    if folder is None and recipe.data == "scenes":
+        taught, held_out = (
+            scenes.scenes(recipe.size, crops, split=split)
+            for crops, split in ((SCENE_CROPS, "training"), (HELD_OUT_CROPS, "held-out"))
+        )
+        # as many trained images as held-out ones, of photographs spread over all of them
+        rows = np.linspace(0, len(taught.images) - 1, len(held_out.images)).astype(int)
+        trained = taught.images[rows], [taught.prompts[row] for row in rows]
+        monitor = Monitor(trained, (held_out.images, held_out.prompts))
+        return taught.images, scenes.partial_prompts(taught), monitor
     if folder is None:
         known, prompts = drawings(recipe.size)
-        return known.images, prompts
+        return known.images, prompts, None
     found = data.folder(folder, recipe.size)
     for note in found.notes:
         logging.getLogger(__name__).warning(note)
-    return found.images, [""] * len(found.images)
+    return found.images, [""] * len(found.images), None
 
 
 if __name__ == "__main__":
