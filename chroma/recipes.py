@@ -25,7 +25,7 @@ class Recipe:
     a cosine takes it to 0. ema: decay of the moving average that is saved. dropout: share of empty prompts, for
     classifier-free guidance. noisy: share of images that are taken from the noisiest three tenths of times alone, where
     the layout is decided. precision: "no" (float32) or "bf16". start: the folder of a run to go on from, with a new
-    rise and fall of the learning rate; None begins anew. data: "drawings" or "scenes", what the recipe's model learns
+    rise and fall of the learning rate; None begins anew. dataset: "drawings" or "scenes", what it learns
     unless another folder of images is given.
 
     >>> from dataclasses import replace
@@ -48,7 +48,7 @@ class Recipe:
     precision: str = "bf16"
     start: str | None = None
     seed: int = 0
-    data: str = "drawings"
+    dataset: str = "drawings"
 
 
 STYLES = {  # as `chroma.data.drawings` names them -> as prompts do
@@ -108,7 +108,7 @@ RECIPES = {
         batch=32,
         learning_rate=1e-3,
         ema=0.999,
-        data="scenes",
+        dataset="scenes",
     ),
     "emoji-32-first": Recipe(noisy=0.5),
     "emoji-32": Recipe(images=60_000, learning_rate=1e-3, noisy=0.5, start="runs/emoji-32-first"),

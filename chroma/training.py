@@ -432,7 +432,7 @@ def _option(parser: argparse.ArgumentParser, field: dataclasses.Field) -> None:
 
 
 def _data(recipe: Recipe, folder: Path | None) -> tuple[np.ndarray, list[str], Monitor | None]:
-    if folder is None and recipe.data == "scenes":
+    if folder is None and recipe.dataset == "scenes":
         taught, held_out = (
             scenes.scenes(recipe.size, crops, split=split)
             for crops, split in ((SCENE_CROPS, "training"), (HELD_OUT_CROPS, "held-out"))
