@@ -1,20 +1,32 @@
-"""The processes of ``accelerate launch``, if there are several."""
+"""The processes of ``accelerate launch``, where there are several."""
 
 from __future__ import annotations
 
 import os
+from typing import Any
 
-from chroma._check import refuse
 
+def accelerator(**options: Any) -> Any:
+    """Make an ``accelerate.Accelerator`` whose processes share the work.
 
-def accelerator(**options):
-    """An ``accelerate.Accelerator``, refused if its processes do not know of each other.
+    Processes that are not connected to one another would each do all of the work, and write to the same folder.
 
-    Each of them would then do all the work, into one folder.
+    Args:
+        **options: of ``accelerate.Accelerator``.
+
+    Returns:
+        The accelerator.
+
+    Raises:
+        ValueError: if the processes are not connected to one another.
     """
     from accelerate import Accelerator
 
-    found = Accelerator(**options)
-    if found.num_processes != int(os.environ.get("WORLD_SIZE", 1)):
-        raise refuse("ACCELERATE_USE_CPU", os.environ.get("ACCELERATE_USE_CPU"), "'true' for processes without GPUs")
-    return found
+    connected = Accelerator(**options)
+    processes = int(os.environ.get("WORLD_SIZE", 1))
+    if connected.num_processes != processes:
+        raise ValueError(
+            f"the {processes} processes are not connected to one another; "
+            "without GPUs, set the environment variable ACCELERATE_USE_CPU=true"
+        )
+    return connected

@@ -1,158 +1,251 @@
-"""In log-SNR, one level down is `+ log 4`, and resolution chromatography is a softmax.
+r"""Resolution chromatography: which resolution an image gains signal in, at each log-SNR (Eqs 8 to 18 and 34).
 
-Averaging n x n pixels divides the variance of white noise by n^2 and leaves the signal's intensity alone
-(Eq 9), so the level-m coarse image runs on the same clock, 2 m log n later in log-SNR (Eqs 11 and 16).
-Level 0 is the full resolution; the functions are NumPy and accept any shape.
+Averaging n x n pixels divides the variance of white noise by n^2 and leaves the intensity of the signal unchanged
+(Eq 9). The image at level m therefore has a log-SNR that is greater by :math:`2 m \log n` (Eqs 11 and 16), which is
+:math:`m \log 4` for n = 2. In log-SNR, the chromatography r_m of Eq 18 is a softmax over levels.
+
+Level 0 is the full resolution. All functions are NumPy functions and accept arrays of any shape.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from chroma._check import not_nan, refuse, whole
+from chroma._check import check_int, check_not_nan, invalid_argument
+from chroma.schedules import Schedule
 
 
-def _level(level):
-    levels = not_nan("level", level)
+def _check_level(level: ArrayLike) -> np.ndarray:
+    """Convert levels to a float64 array without NaN or negative entries."""
+    levels = check_not_nan("level", level)
     if (levels < 0).any():
-        raise refuse("level", level, ">= 0: 0 is the full resolution")
+        raise invalid_argument("level", level, ">= 0: 0 is the full resolution")
     return levels
 
 
-def _log_expit(z):
-    """log s(z) = log alpha, to an absolute error of 1e-16: enough, as it is exponentiated, and faster than log1p."""
+def _log_expit(z: np.ndarray) -> np.ndarray:
+    """Compute log sigma(z) = log alpha to an absolute error of 1e-16.
+
+    This is exact enough, since the result is exponentiated, and faster than log1p.
+    """
     return np.minimum(z, 0) - np.log(1 + np.exp(-np.abs(z)))
 
 
-def shift(log_snr, level, kernel: int = 2):
-    """log-SNR of the `level`-th coarse image: log SNR(tau_m) = log SNR(t) + 2 m log n (Eqs 11, 16).
+def level_log_snr(log_snr: ArrayLike, level: ArrayLike, factor: int = 2) -> np.ndarray:
+    r"""Compute the log-SNR of the image at a level, :math:`\log \mathrm{SNR}(t) + 2 m \log n` (Eqs 11 and 16).
 
-    log_snr and level broadcast; kernel is n, the side of the averaged square. Raises ValueError for NaN,
-    a negative level, or a kernel below 2.
+    Args:
+        log_snr: of the full-size image, any shape.
+        level: m >= 0, of a shape that broadcasts against `log_snr`.
+        factor: n, the side of the averaged square.
 
-    >>> round(float(shift(0.0, 1)), 3)  # log 4
+    Returns:
+        The log-SNR :math:`\log \mathrm{SNR}(\tau_m)`, of the broadcast shape.
+
+    Raises:
+        ValueError: for NaN, a negative level, or a factor below 2.
+
+    >>> round(float(level_log_snr(0.0, 1)), 3)  # log 4
     1.386
     """
-    return (not_nan("log_snr", log_snr) + 2 * _level(level) * np.log(whole("kernel", kernel, 2)))[()]
+    return (check_not_nan("log_snr", log_snr) + 2 * _check_level(level) * np.log(check_int("factor", factor, 2)))[()]
 
 
-def adjusted_time(schedule, t, level, kernel: int = 2):
-    """tau_m: the time at which `schedule` has the SNR that the `level`-th coarse image has at `t` (Eq 16).
+def adjusted_time(schedule: Schedule, t: ArrayLike, level: ArrayLike, factor: int = 2) -> np.ndarray:
+    r"""Compute the adjusted time tau_m, at which the schedule has the SNR of the image at level m (Eq 16).
 
-    In the units of ``schedule.domain``; its first time, where the schedule has no higher SNR to offer.
+    Args:
+        schedule: the noise schedule.
+        t: time of the full-size image, in the units of ``schedule.domain``, any shape.
+        level: m >= 0, of a shape that broadcasts against `t`.
+        factor: n, the side of the averaged square.
+
+    Returns:
+        :math:`\tau_m = \mathrm{SNR}^{-1}(n^{2m}\, \mathrm{SNR}(t))`, of the broadcast shape and in the units of
+        ``schedule.domain``; the schedule's first time where the schedule has no SNR that high.
+
+    Raises:
+        ValueError: for NaN, a time outside the schedule's domain, a negative level, or a factor below 2.
 
     >>> from chroma import Cosine
     >>> adjusted_time(Cosine(), 0.8, level=[0, 1, 2]).round(3)
     array([0.8  , 0.633, 0.416])
     """
-    return schedule.time(shift(schedule.log_snr(t), level, kernel))
+    return schedule.time(level_log_snr(schedule.log_snr(t), level, factor))
 
 
-def intensity(log_snr, level, kernel: int = 2):
-    """lambda_m: the factor that gives D^m x_t unit marginal variance again, sqrt(alpha_tau / alpha_t) (Eqs 12, 16).
+def intensity(log_snr: ArrayLike, level: ArrayLike, factor: int = 2) -> np.ndarray:
+    r"""Compute lambda_m, the factor that gives :math:`D^m x_t` unit marginal variance again (Eqs 12 and 16).
 
-    Equal to n^m / sqrt(1 + (n^2m - 1) alpha): 1 for a clean image, n^m for pure noise.
+    It is :math:`\lambda_m = \sqrt{\alpha_{\tau_m} / \alpha_t} = n^m / \sqrt{1 + (n^{2m} - 1) \alpha_t}`.
+
+    Args:
+        log_snr: of the full-size image, any shape.
+        level: m >= 0, of a shape that broadcasts against `log_snr`.
+        factor: n, the side of the averaged square.
+
+    Returns:
+        lambda_m, of the broadcast shape. It is 1 for a clean image, n^m for pure noise.
+
+    Raises:
+        ValueError: for NaN, a negative level, or a factor below 2.
 
     >>> intensity([-np.inf, 0.0, np.inf], 1).round(3)  # pure noise, equal parts, a clean image
     array([2.   , 1.265, 1.   ])
     """
-    z = not_nan("log_snr", log_snr)
-    deeper = shift(z, level, kernel)
+    z = check_not_nan("log_snr", log_snr)
+    z_level = level_log_snr(z, level, factor)
     with np.errstate(invalid="ignore"):
-        log_ratio = _log_expit(deeper) - _log_expit(z)
-    # at log-SNR = -inf both logs are -inf; their difference is the shift itself
-    return np.exp(0.5 * np.where(np.isneginf(z), shift(0.0, level, kernel), log_ratio))[()]
+        log_ratio = _log_expit(z_level) - _log_expit(z)
+    # at log-SNR = -inf both logarithms are -inf; their difference is then 2 m log n itself
+    return np.exp(0.5 * np.where(np.isneginf(z), level_log_snr(0.0, level, factor), log_ratio))[()]
 
 
-def chromatography(log_snr, levels: int, log_power=None, kernel: int = 2):
-    """r_m: the share of level m in the signal generated at `log_snr` (Eqs 18, 34); (levels,) + log_snr.shape.
+def chromatogram(
+    log_snr: ArrayLike, levels: int, log_band_variance: ArrayLike | None = None, factor: int = 2
+) -> np.ndarray:
+    r"""Compute r_m, the share of level m in the signal that is generated at a log-SNR (Eqs 18 and 34).
 
-    Sums to 1 over axis 0. As d alpha(tau_m) / dt = s'(z_m) dz/dt and dz/dt is common to all levels,
-    r_m = s'(z_m) / sum_n s'(z_n), z_m = z + m log 4: a softmax of log s(z_m) + log s(-z_m), for any clock
-    (Theorem 1). The softmax is finite for every z; Eq 34 as printed overflows as alpha -> 0.
+    As :math:`d\alpha_{\tau_m} / dt = \sigma'(z_m)\, dz/dt` and dz/dt is common to all levels, the chromatogram is
 
-    log_power: log V_m, shape (levels,), puts the band power of real data in place of m log 4, and so of `kernel`: the
-    spectrum-aware chromatogram. levels counts them, >= 1. Raises ValueError for NaN or a wrong shape.
+    .. math:: r_m = \frac{\sigma'(z_m)}{\sum_n \sigma'(z_n)}, \qquad z_m = z + m \log 4,
 
-    >>> early, late = chromatography([-20.0, 20.0], levels=3).T
-    >>> (21 * early).round(3), (21 * late).round(3)  # coarse first: in proportion to 4^m, and in the end to 4^-m
+    a softmax of :math:`\log \sigma(z_m) + \log \sigma(-z_m)`, for any schedule (Theorem 1). The softmax is finite for
+    every z, while Eq 34 as printed overflows as :math:`\alpha \to 0`.
+
+    Args:
+        log_snr: z, any shape.
+        levels: their number, at least 1.
+        log_band_variance: log V_m, (levels,), finest first: the band variance of real data in place of the paper's
+            m log 4, and so of `factor` (the spectrum-aware chromatogram).
+        factor: n, the side of the averaged square.
+
+    Returns:
+        The shares, finest first, (levels,) + the shape of `log_snr`; their sum over axis 0 is 1.
+
+    Raises:
+        ValueError: for NaN, no level at all, or a `log_band_variance` that is not finite or of another shape.
+
+    >>> noisy, clean = chromatogram([-20.0, 20.0], levels=3).T
+    >>> (21 * noisy).round(3), (21 * clean).round(3)  # in proportion to 4^m near pure noise, and to 4^-m near the image
     (array([ 1.,  4., 16.]), array([16.,  4.,  1.]))
     """
-    z = not_nan("log_snr", log_snr)
-    levels = whole("levels", levels, 1)
-    if log_power is None:
-        offsets = shift(0.0, np.arange(levels), kernel)
+    z = check_not_nan("log_snr", log_snr)
+    levels = check_int("levels", levels, 1)
+    if log_band_variance is None:
+        offsets = level_log_snr(0.0, np.arange(levels), factor)
     else:
-        offsets = not_nan("log_power", log_power)
+        offsets = check_not_nan("log_band_variance", log_band_variance)
         if offsets.shape != (levels,) or not np.isfinite(offsets).all():
-            raise refuse("log_power", log_power, f"finite, of shape ({levels},)")
-    # Beyond +-LIMIT the softmax has reached its limits 4^m and 4^-m to the last digit; so have infinite z.
+            raise invalid_argument("log_band_variance", log_band_variance, f"finite, of shape ({levels},)")
+    # Beyond +-limit the softmax has reached its limits 4^m and 4^-m to the last digit; so have infinite z.
     limit = 800.0 + np.abs(offsets).max()
     distance = np.abs(np.clip(z, -limit, limit) + offsets.reshape(-1, *[1] * z.ndim))
-    # s'(z_m) = e^-d / (1 + e^-d)^2 with d = |z_m|, over the largest e^-d: the softmax without its logarithms
-    share = np.exp(distance.min(axis=0) - distance)
-    share /= np.square(1 + np.exp(-distance))
-    share /= share.sum(axis=0)
-    return share
+    # sigma'(z_m) = e^-d / (1 + e^-d)^2 with d = |z_m|, over the largest e^-d: the softmax without its logarithms
+    shares = np.exp(distance.min(axis=0) - distance)
+    shares /= np.square(1 + np.exp(-distance))
+    shares /= shares.sum(axis=0)
+    return shares
 
 
-def _powers(name: str, power) -> np.ndarray:
-    values = not_nan(name, power)
+def _check_variances(name: str, variances: ArrayLike) -> np.ndarray:
+    """Convert variances to a float64 array (levels,) of finite values >= 0."""
+    values = check_not_nan(name, variances)
     if values.ndim != 1 or not len(values) or (values < 0).any() or not np.isfinite(values).all():
-        raise refuse(name, power, "finite and >= 0, one a band, shape (levels,)")
+        raise invalid_argument(name, variances, "one finite value >= 0 per band, of shape (levels,)")
     return values
 
 
-def _by_level(log_snr, power: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """z within +-1e6, where every limit is reached, and log V_m shaped to broadcast against it: (levels,) + z.shape."""
-    z = np.clip(not_nan("log_snr", log_snr), -1e6, 1e6)
+def _by_level(log_snr: ArrayLike, variances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Clip z to +-1e6, where every limit is reached, and shape log V_m to broadcast against z: (levels,) + z.shape."""
+    z = np.clip(check_not_nan("log_snr", log_snr), -1e6, 1e6)
     with np.errstate(divide="ignore"):
-        return z, np.log(power).reshape(-1, *[1] * z.ndim)
+        return z, np.log(variances).reshape(-1, *[1] * z.ndim)
 
 
-def resolved(log_snr, power):
-    """rho_m = s(z + log V_m): the share of band m's variance that E[x0 | x_t] has at `log_snr`, for Gaussian data.
+def resolved_fraction(log_snr: ArrayLike, band_variance: ArrayLike) -> np.ndarray:
+    r"""Compute :math:`\rho_m = \sigma(z + \log V_m)`, the resolved fraction of each band of Gaussian data.
 
-    power: V_m, (levels,), the variance of a coefficient of each band (`chroma.measure.BandPower`). Returns (levels,) +
-    log_snr.shape. Its derivative, normalised over m, is ``chromatography(log_snr, levels, log V)``. Derived in the
-    book, page "Measuring it directly". Raises ValueError for NaN and for powers that are none.
+    It is the share of a band's variance that :math:`E[x_0 | x_t]` has at a log-SNR. Its derivative, normalised over m,
+    is ``chromatogram(log_snr, levels, np.log(band_variance))``. It is derived in the book, on the page about the direct
+    measurement.
 
-    >>> resolved(0.0, [1.0, 3.0])
+    Args:
+        log_snr: z, any shape.
+        band_variance: V_m >= 0, the variance of a coefficient of each band, finest first, (levels,)
+            (`chroma.accumulators.BandVariance`).
+
+    Returns:
+        The fractions, finest first, (levels,) + the shape of `log_snr`.
+
+    Raises:
+        ValueError: for NaN, and for variances that are negative, infinite or of another shape.
+
+    >>> resolved_fraction(0.0, [1.0, 3.0])
     array([0.5 , 0.75])
     """
-    z, log_power = _by_level(log_snr, _powers("power", power))
-    return np.exp(_log_expit(z + log_power))
+    z, log_band_variance = _by_level(log_snr, _check_variances("band_variance", band_variance))
+    return np.exp(_log_expit(z + log_band_variance))
 
 
-def guidance_power(log_snr, power, between):
-    """E e_CFG^2 of a coefficient of each band for Gaussian data: what Eq 19 measures, up to the sizes of the bands.
+def guidance_power(log_snr: ArrayLike, band_variance: ArrayLike, between_prompt_variance: ArrayLike) -> np.ndarray:
+    r"""Compute the expected square of e_CFG per coefficient of each band, for Gaussian data (compare Eq 19).
 
-    alpha (1 - alpha) w / ((alpha v + 1 - alpha) (alpha V + 1 - alpha)), with V = `power` the variance of a coefficient,
-    w = `between` <= V that of its mean given the prompt, and v = V - w; both (levels,). Returns (levels,) +
-    log_snr.shape. Times `chroma.pyramid.band_sizes` and normalised, it is the prediction of the measured
-    chromatogram. Where a prompt says little (w << V) it is w/V s'(z + log V): the spectrum-aware chromatogram
-    weighted by w/V. Derived in the book, page "What does the guidance norm measure". Raises ValueError for NaN, or if
-    0 <= between <= power does not hold.
+    With V the variance of a coefficient, w that of its mean given the prompt, and v = V - w, it is
 
-    >>> guidance_power(0.0, power=[1.0, 1.0], between=[1.0, 0.0])  # where the prompt decides all, and nothing
+    .. math:: E\, e_\mathrm{CFG}^2 = \frac{\alpha (1 - \alpha)\, w}{(\alpha v + 1 - \alpha)(\alpha V + 1 - \alpha)}.
+
+    Multiplied by `chroma.pyramid.band_sizes` and normalised over bands, it predicts the chromatogram that Eq 19
+    measures. Where a prompt determines little of a band (w much smaller than V) it is
+    :math:`(w / V)\, \sigma'(z + \log V)`: the spectrum-aware chromatogram weighted by w / V. It is derived in the book,
+    on the page about the guidance norm.
+
+    Args:
+        log_snr: z, any shape.
+        band_variance: V >= 0, the variance of a coefficient of each band, finest first, (levels,).
+        between_prompt_variance: w, from 0 to V, the variance over prompts of a coefficient's mean given the prompt,
+            (levels,).
+
+    Returns:
+        The expected squares, finest first, (levels,) + the shape of `log_snr`.
+
+    Raises:
+        ValueError: for NaN, or unless 0 <= between_prompt_variance <= band_variance.
+
+    >>> # the prompt determines all of the first band and nothing of the second
+    >>> guidance_power(0.0, band_variance=[1.0, 1.0], between_prompt_variance=[1.0, 0.0])
     array([0.5, 0. ])
     """
-    total, of_prompt = _powers("power", power), _powers("between", between)
-    if total.shape != of_prompt.shape or (of_prompt > total).any():
-        raise refuse("between", between, f"at most power, {power}, band by band")
+    total = _check_variances("band_variance", band_variance)
+    between = _check_variances("between_prompt_variance", between_prompt_variance)
+    if total.shape != between.shape or (between > total).any():
+        must = f"at most band_variance, {total.tolist()}, in each band"
+        raise invalid_argument("between_prompt_variance", between_prompt_variance, must)
     z, log_total = _by_level(log_snr, total)
-    _, log_within = _by_level(log_snr, total - of_prompt)
-    _, log_between = _by_level(log_snr, of_prompt)
+    _, log_within = _by_level(log_snr, total - between)
+    _, log_between = _by_level(log_snr, between)
     # e^(z + log w) over (1 + e^(z + log V)) (1 + e^(z + log v)): both divided by (1 - alpha)^2
     return np.exp(z + log_between - np.logaddexp(0, z + log_total) - np.logaddexp(0, z + log_within))
 
 
-def total_variation(shares, other):
-    """Half the sum over levels (axis 0) of `|r_m - r'_m|`: 0 where two chromatograms agree, 1 where they share none.
+def total_variation(shares: ArrayLike, other: ArrayLike) -> np.ndarray:
+    r"""Compute the total-variation distance of two chromatograms, :math:`\frac{1}{2} \sum_m |r_m - r'_m|`.
 
-    The largest difference between what the two say of any set of levels. Broadcasts; raises ValueError for NaN.
+    It is 0 if they are identical and 1 if they are disjoint: the largest difference between the shares that the two
+    assign to any one set of levels.
+
+    Args:
+        shares: r_m, (levels, ...).
+        other: r'_m, of a shape that broadcasts against `shares`.
+
+    Returns:
+        The distance, of the broadcast shape without its first axis.
+
+    Raises:
+        ValueError: for NaN.
 
     >>> float(total_variation([0.5, 0.5, 0.0], [0.0, 0.5, 0.5]))
     0.5
     """
-    return (np.abs(not_nan("shares", shares) - not_nan("other", other)).sum(axis=0) / 2)[()]
+    return (np.abs(check_not_nan("shares", shares) - check_not_nan("other", other)).sum(axis=0) / 2)[()]

@@ -1,70 +1,125 @@
-"""Predictors with no training error: Section 3.2's assumption that the backward model is perfect, made true.
+r"""Exact predictors: noise predictors without any training error, for data whose distribution is known.
 
-For Gaussian data and for a finite data set E[x0 | x_t] has a closed form, and the noise follows from Eq 7.
+They fulfil the assumption of Section 3.2 that the backward model is perfect. For Gaussian data and for a finite data
+set, :math:`E[x_0 | x_t]` has a closed form, and the noise follows from Eq 7. Both are a
+`chroma.process.NoisePredictor`: log-SNRs are floats or tensors (B,).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import prod
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
-from chroma._check import not_nan, refuse
+from chroma._check import check_not_nan, invalid_argument
+from chroma.process import scales
 from chroma.pyramid import band_sizes, bands
-from chroma.sampling import amplitudes
 
-TINY = 1e-30  # in place of sigma = 0 or nearly so, where the noise cannot be told from rounding
+TINY = 1e-30  # in place of a noise scale that is 0 or nearly so: such noise cannot be distinguished from rounding
 
 
-def _same_shape(x: torch.Tensor, image: torch.Size) -> None:
+def _check_shape(x: torch.Tensor, image: torch.Size) -> None:
     if x.shape[1:] != image:
-        raise refuse("x", tuple(x.shape), f"of shape (B, {', '.join(map(str, image))})")
+        raise invalid_argument("x", tuple(x.shape), f"of shape (B, {', '.join(map(str, image))})")
+
+
+def _check_tensor(name: str, value: object, ndim: int, shape: str) -> None:
+    """Raise unless `value` is a tensor that is not empty and has `ndim` dimensions."""
+    if not isinstance(value, torch.Tensor):
+        raise invalid_argument(name, type(value).__name__, f"a torch.Tensor of shape {shape}")
+    if value.ndim != ndim or not len(value):
+        raise invalid_argument(name, f"shape {tuple(value.shape)}", f"of shape {shape}")
 
 
 class GaussianPredictor:
-    """The exact predictor of Gaussian data, independent across the bands of `chroma.pyramid`.
+    r"""The exact predictor of Gaussian data whose bands (`chroma.pyramid.bands`) are independent.
 
-    mean: (C, H, W). band_power: V_m, the variance of each coefficient of band m, finest first, (levels,) >= 0, one
-    for each band of the image (7 for 64 x 64). In band m, E[x0 | x_t] moves from the mean by the resolved fraction
-    alpha V / (alpha V + 1 - alpha) = s(log_snr + log V_m). Raises ValueError for NaN or a wrong shape.
+    In band m, :math:`E[x_0 | x_t]` moves from the mean towards x by the resolved fraction
+    :math:`\alpha V_m / (\alpha V_m + 1 - \alpha) = \sigma(\log \mathrm{SNR} + \log V_m)`.
 
-    >>> white = GaussianPredictor(torch.zeros(1, 2, 2), band_power=[1.0, 1.0])
+    Args:
+        mean: of the data, (C, H, W).
+        band_variance: V_m >= 0, the variance of each coefficient of band m, finest first, (levels,): 7 values for
+            64 x 64 pixels.
+
+    Attributes:
+        mean: of the data, (C, H, W).
+        band_variance: V_m, finest first, (levels,) float64.
+        sizes: the number of coefficients in each band, finest first, (levels,).
+
+    Raises:
+        ValueError: for a mean or variances of another shape, negative variances, NaN, and an infinite mean.
+
+    >>> white = GaussianPredictor(torch.zeros(1, 2, 2), band_variance=[1.0, 1.0])
     >>> round(white(torch.ones(1, 1, 2, 2), 0.0).mean().item(), 3)  # sqrt(1 - alpha) x: x is half signal, half noise
     0.707
+    >>> x = torch.ones(2, 1, 2, 2)
+    >>> torch.allclose(white(x, 1.0), white(x, torch.tensor([1.0, 1.0])))  # one log-SNR for all images, or one for each
+    True
     >>> white.sample(5).shape
     torch.Size([5, 1, 2, 2])
     """
 
-    def __init__(self, mean: torch.Tensor, band_power):
-        power = not_nan("band_power", band_power)
-        if not isinstance(mean, torch.Tensor) or mean.ndim != 3 or not torch.isfinite(mean).all():
-            raise refuse("mean", getattr(mean, "shape", mean), "a finite tensor of shape (C, H, W)")
+    def __init__(self, mean: torch.Tensor, band_variance: ArrayLike):
+        variances = check_not_nan("band_variance", band_variance)
+        _check_tensor("mean", mean, 3, "(C, H, W)")
+        if not torch.isfinite(mean).all():
+            raise ValueError("mean: some values are NaN or infinite; use finite values only")
         self.sizes = band_sizes(tuple(mean.shape))
-        if power.shape != self.sizes.shape or (power < 0).any():
-            raise refuse("band_power", band_power, f"{len(self.sizes)} powers >= 0, one a band, finest first")
-        self.mean, self.band_power = mean, power
+        count, pixels = len(self.sizes), " x ".join(map(str, mean.shape[1:]))
+        if variances.shape != (count,):
+            must = f"{count} values for images of {pixels} pixels, one per band, finest first"
+            raise invalid_argument("band_variance", f"shape {variances.shape}", must)
+        if (variances < 0).any():
+            raise invalid_argument("band_variance", band_variance, "at least 0 in each band")
+        self.mean, self.band_variance = mean, variances
 
-    def __call__(self, x: torch.Tensor, log_snr: float) -> torch.Tensor:
-        _same_shape(x, self.mean.shape)
-        signal, sigma = amplitudes(log_snr)
-        gains = sigma / (signal**2 * self.band_power + sigma**2)
-        parts = bands(x - signal * self.mean.to(x))
-        return sum(float(gain) * part for gain, part in zip(gains, parts, strict=True))
+    def __call__(self, x: torch.Tensor, log_snr: float | torch.Tensor) -> torch.Tensor:
+        """Predict the noise in `x`, (B, C, H, W), at `log_snr`, a float or (B,)."""
+        _check_shape(x, self.mean.shape)
+        signal_scale, noise_scale = scales(log_snr)
+        parts = bands(x - signal_scale * self.mean.to(x))
+        eps_hat = torch.zeros_like(x)
+        for variance, part in zip(self.band_variance.tolist(), parts, strict=True):
+            eps_hat = eps_hat + noise_scale / (signal_scale**2 * variance + noise_scale**2) * part
+        return eps_hat
 
     def sample(self, count: int, generator: torch.Generator | None = None) -> torch.Tensor:
-        """`count` images of the data set that the predictor knows, (count, C, H, W)."""
+        """Sample images of the Gaussian distribution.
+
+        Args:
+            count: their number.
+            generator: of the random numbers; PyTorch's default one if None.
+
+        Returns:
+            The images, (count, C, H, W), of the mean's dtype.
+        """
         white = torch.randn((count, *self.mean.shape), generator=generator, dtype=self.mean.dtype)
         parts = bands(white)
-        return self.mean + sum(float(v) ** 0.5 * part for v, part in zip(self.band_power, parts, strict=True))
+        return self.mean + sum(float(v) ** 0.5 * part for v, part in zip(self.band_variance, parts, strict=True))
 
 
 class EmpiricalPredictor:
-    """The exact predictor of a finite data set: what a diffusion model would learn if it could memorise it.
+    r"""The exact predictor of a finite data set: what a diffusion model that memorised the images would predict.
 
-    images: (N, C, H, W), each as likely as the others; floats in [-1, 1], or uint8 for 0 .. 255 (a quarter of the
-    memory; converted a chunk at a time). E[x0 | x_t] = sum_i p_i x_i with the posterior probabilities
-    `p = softmax_i(-|x_t - sqrt(alpha) x_i|^2 / (2 (1 - alpha)))`.
+    :math:`E[x_0 | x_t] = \sum_i p_i x_i`, with the posterior probabilities
+
+    .. math:: p = \mathrm{softmax}_i \left(-\frac{|x_t - \sqrt{\alpha}\, x_i|^2}{2 (1 - \alpha)}\right).
+
+    Args:
+        images: (N, C, H, W), each as likely as the others: floating-point in [-1, 1], or uint8 for 0 to 255 (a quarter
+            of the memory; one chunk is converted at a time).
+
+    Attributes:
+        images: as passed, (N, C, H, W).
+        chunk_bytes: the size of the chunks of converted images, of which one at a time is held in memory: 13,000 images
+            of 64 x 64 x 3 stay far below 2 GB.
+
+    Raises:
+        ValueError: for images of another shape or dtype, and for NaN or infinity.
 
     >>> black_or_white = EmpiricalPredictor(torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1))
     >>> grey = torch.zeros(1, 1, 1, 1)
@@ -72,46 +127,91 @@ class EmpiricalPredictor:
     (tensor([[0.5000, 0.5000]]), 0.0)
     >>> black_or_white.given([1]).denoise(grey, 0.0).item()
     1.0
+    >>> x = torch.tensor([0.1, -0.3]).view(2, 1, 1, 1)  # one log-SNR for all images, or one for each
+    >>> torch.allclose(black_or_white(x, 1.0), black_or_white(x, torch.tensor([1.0, 1.0])))
+    True
     """
 
-    chunk_bytes = 256 * 2**20  # of converted images held at once: 13,000 of 64x64x3 stay far below 2 GB
+    chunk_bytes = 256 * 2**20
 
     def __init__(self, images: torch.Tensor):
-        if not isinstance(images, torch.Tensor) or images.ndim != 4 or not len(images):
-            raise refuse("images", getattr(images, "shape", images), "a tensor of shape (N, C, H, W), N >= 1")
-        if images.dtype != torch.uint8 and not (images.is_floating_point() and torch.isfinite(images).all()):
-            raise refuse("images", f"{images.dtype}, with NaN or infinity or whole numbers", "finite floats, or uint8")
+        _check_tensor("images", images, 4, "(N, C, H, W) with N >= 1")
+        if images.dtype != torch.uint8 and not images.is_floating_point():
+            dtype = str(images.dtype).removeprefix("torch.")
+            raise ValueError(f"images: dtype {dtype} is not supported; use uint8 or a floating-point type")
+        if images.dtype != torch.uint8 and not torch.isfinite(images).all():
+            raise ValueError("images: some values are NaN or infinite; use finite values only")
         self.images = images
         double = torch.zeros((), dtype=torch.float64, device=images.device)
         self._squares = torch.cat([(y * y).sum(1) for y in self._chunks(double)])
 
-    def given(self, subset) -> EmpiricalPredictor:
-        """The predictor conditional on the images in `subset`: indices or a boolean mask, as tensor or array."""
-        index = np.asarray(subset)
-        index = np.flatnonzero(index) if index.dtype == bool and index.shape == self.images.shape[:1] else index
+    def given(self, subset: ArrayLike | torch.Tensor) -> EmpiricalPredictor:
+        """Condition the predictor on a subset of its images.
+
+        Args:
+            subset: their indices, or a boolean mask, (N,), as a tensor, an array or a list.
+
+        Returns:
+            The predictor of these images alone.
+
+        Raises:
+            ValueError: for a subset that is empty or not of this data set.
+        """
         count = len(self.images)
-        if index.ndim != 1 or not len(index) or index.dtype.kind not in "iu" or index.min() < 0 or index.max() >= count:
-            raise refuse("subset", subset, f"indices from 0 to {count - 1}, or a mask of length {count}; not empty")
+        index = np.asarray(subset)
+        if index.dtype == bool and index.shape == (count,):
+            index = np.flatnonzero(index)
+        if not index.size:
+            raise ValueError("subset: no image is selected; select at least one")
+        if index.ndim != 1 or index.dtype.kind not in "iu" or index.min() < 0 or index.max() >= count:
+            must = f"indices from 0 to {count - 1}, or a boolean mask of length {count}"
+            raise invalid_argument("subset", subset, must)
         return EmpiricalPredictor(self.images[torch.as_tensor(index, device=self.images.device)])
 
-    def _chunks(self, like: torch.Tensor):
+    def _chunks(self, like: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Convert the images chunk by chunk to the dtype and device of `like`: (rows, C H W) each."""
         rows = max(1, self.chunk_bytes // (like.element_size() * prod(self.images.shape[1:])))
         for part in self.images.split(rows):
             flat = part.flatten(1).to(like)
             yield flat / 127.5 - 1 if part.dtype == torch.uint8 else flat
 
-    def posterior(self, x: torch.Tensor, log_snr: float) -> torch.Tensor:
-        """The probability of each image given x_t = x, (B, N): what the model believes it is looking at."""
-        _same_shape(x, self.images.shape[1:])
-        signal, sigma = amplitudes(log_snr)
+    def posterior(self, x: torch.Tensor, log_snr: float | torch.Tensor) -> torch.Tensor:
+        """Compute the posterior probability of each image of the data set, given noised images.
+
+        Args:
+            x: noised images, (B, C, H, W).
+            log_snr: of all images, or one per image, (B,).
+
+        Returns:
+            The probabilities, (B, N); each row sums to 1.
+
+        Raises:
+            ValueError: if x has another shape than the images of the data set.
+        """
+        _check_shape(x, self.images.shape[1:])
+        signal_scale, noise_scale = (
+            scale.flatten(1) if isinstance(scale, torch.Tensor) else scale for scale in _clamped_scales(log_snr)
+        )
         flat = x.flatten(1)
         # -|x - s y|^2 / 2 sigma^2 without |x|^2, which is common to all images
         products = torch.cat([flat @ y.T for y in self._chunks(x)], 1).double()  # large numbers whose differences count
-        logits = (signal * products - signal**2 / 2 * self._squares.to(products.device)) / max(sigma, TINY) ** 2
+        squares = self._squares.to(products.device)
+        logits = (signal_scale * products - signal_scale**2 / 2 * squares) / noise_scale**2
         return torch.softmax(logits, 1).to(x)
 
-    def denoise(self, x: torch.Tensor, log_snr: float) -> torch.Tensor:
-        """E[x0 | x_t = x], (B, C, H, W): the posterior mean."""
+    def denoise(self, x: torch.Tensor, log_snr: float | torch.Tensor) -> torch.Tensor:
+        """Compute the posterior mean E[x0 | x_t = x].
+
+        Args:
+            x: noised images, (B, C, H, W).
+            log_snr: of all images, or one per image, (B,).
+
+        Returns:
+            The mean, (B, C, H, W).
+
+        Raises:
+            ValueError: if x has another shape than the images of the data set.
+        """
         weights, start = self.posterior(x, log_snr), 0
         mean = torch.zeros_like(x).flatten(1)
         for images in self._chunks(x):
@@ -119,6 +219,16 @@ class EmpiricalPredictor:
             start += len(images)
         return mean.view_as(x)
 
-    def __call__(self, x: torch.Tensor, log_snr: float) -> torch.Tensor:
-        signal, sigma = amplitudes(log_snr)
-        return (x - signal * self.denoise(x, log_snr)) / max(sigma, TINY)
+    def __call__(self, x: torch.Tensor, log_snr: float | torch.Tensor) -> torch.Tensor:
+        """Predict the noise in `x`, (B, C, H, W), at `log_snr`, a float or (B,)."""
+        signal_scale, noise_scale = _clamped_scales(log_snr)
+        return (x - signal_scale * self.denoise(x, log_snr)) / noise_scale
+
+
+def _clamped_scales(log_snr: float | torch.Tensor) -> tuple[float, float] | tuple[torch.Tensor, torch.Tensor]:
+    """Compute `scales` with a noise scale of at least TINY, whose square is not 0 in the precision of the scale."""
+    if isinstance(log_snr, torch.Tensor) and log_snr.ndim:
+        signal_scales, noise_scales = scales(log_snr)
+        return signal_scales, noise_scales.clamp(min=max(TINY, torch.finfo(noise_scales.dtype).tiny ** 0.5))
+    signal_scale, noise_scale = scales(float(log_snr))
+    return signal_scale, max(noise_scale, TINY)

@@ -1,436 +1,507 @@
-"""Streaming measurements over the states of a sampler, each with its standard error::
+r"""Measure Eq 19 over a list of prompts, several seeds each; an interrupted run resumes.
 
-    chromatogram = CFGChromatography(log_snrs)
-    for state in ddim(predictor := guided(cond, uncond, 4.0), noise, log_snrs):
-        chromatogram.update(state.log_snr, predictor.guidance)
-
-An accumulator is fed batch by batch with `update` and holds sums alone, on the device of what it is fed, so memory does
-not grow with the number of samples and nothing is transferred before the result is read. NaN is refused then.
-
-A whole list of prompts is measured by `chroma.runs`::
+::
 
     python -m chroma.measure --model emoji-32 --prompts prompts.txt --steps 50 --seeds 4 --out measured.safetensors
+    accelerate launch --multi_gpu --num_processes 2 -m chroma.measure ... (without GPUs: ACCELERATE_USE_CPU=true in
+    front)
+
+What is measured of a prompt follows from its place in the list and its seeds alone. So an interrupted run resumes with
+the first prompt that is missing, and several processes, each with its share of the prompts, find the numbers of one.
+
+The result is one safetensors file, read by `load`. Its tensors: ``energy``, (prompts, parts, steps, levels),
+:math:`|e_\mathrm{CFG}^{(m)}|^2` averaged over each part of a prompt's seeds (up to 32 seeds one part is one seed);
+``weights``, (parts,), the seeds in each; ``log_snrs``, (steps,). Its metadata, JSON under the key ``run``: model,
+prompts, seeds, scale and the rest of `Run`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import argparse
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
-from chroma._check import not_nan, refuse
-from chroma.chromatography import chromatography, guidance_power
-from chroma.pyramid import band_energy, band_sizes
-from chroma.sampling import State
-
-GROUPS = 32
-
-
-def precise(x: torch.Tensor) -> torch.Tensor:
-    """x in double precision, or in single on the one kind of device that has no other (Apple's).
-
-    >>> precise(torch.zeros(2, dtype=torch.float16)).dtype
-    torch.float64
-    """
-    return x.detach().to(torch.float32 if x.device.type == "mps" else torch.float64)
+from chroma import data, models
+from chroma._check import check_finite, check_int, invalid_argument
+from chroma._files import write_atomically
+from chroma._processes import accelerator
+from chroma.accumulators import CFGChromatography, energy_shares, share_distances
+from chroma.chromatography import chromatogram, guidance_power
+from chroma.estimates import Estimate, jackknife
+from chroma.models import Pipeline
+from chroma.palette import PREDICTION_LABELS
+from chroma.predictors import Guided, from_pipeline
+from chroma.prompts import encode
+from chroma.pyramid import band_sizes, resolution_label, resolutions, white_noise_shares
+from chroma.sampling import ddim, teacher_forced
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A mean over `count` samples and its standard error; arrays of one shape."""
+class Run:
+    """What a run measures, and all that its numbers depend on.
 
-    value: np.ndarray
-    standard_error: np.ndarray
-    count: int
-
-
-class Mean:
-    """The mean of per-sample vectors, (B, ...) at a time (the pairwise update of Chan, Golub and LeVeque 1983).
-
-    >>> mean = Mean()
-    >>> mean.update(torch.tensor([[1.0], [2.0]]))
-    >>> mean.update(torch.tensor([[3.0]]))
-    >>> mean.result().value, mean.result().standard_error.round(3), mean.result().count  # 1 / sqrt(3)
-    (array([2.]), array([0.577]), 3)
+    Attributes:
+        model: its name.
+        weights: `chroma.models.Pipeline.fingerprint` of its network.
+        prompts: in their order.
+        log_snrs: of the steps, from noisy to clean.
+        seeds: samples per prompt.
+        scale: of the guidance that steers the trajectories; None where real images are measured.
+        images: the sha256 of those images, or None.
+        shape: (C, H, W) of what is denoised: pixels, or latents.
+        dtype: the network's precision.
     """
 
-    def __init__(self):
-        self.count, self.mean, self.squares = 0, 0.0, 0.0
+    model: str
+    weights: str
+    prompts: tuple[str, ...]
+    log_snrs: tuple[float, ...]
+    seeds: int
+    scale: float | None
+    images: str | None
+    shape: tuple[int, int, int]
+    dtype: str
 
-    def update(self, samples: torch.Tensor) -> None:
-        """Add a batch of samples, (B, ...), kept in double precision on their device."""
-        if not len(samples):
-            raise refuse("samples", "an empty batch", "at least one")
-        samples = precise(samples)
-        count, mean = len(samples), samples.mean(0)
-        total, delta = self.count + count, mean - self.mean
-        self.mean = self.mean + delta * (count / total)
-        self.squares = self.squares + ((samples - mean) ** 2).sum(0) + delta**2 * (self.count * count / total)
-        self.count = total
+
+@dataclass(frozen=True)
+class Measured:
+    """A finished run. Standard errors are over prompts; with one prompt alone, over its seeds.
+
+    Attributes:
+        run: what was measured.
+        log_snrs: of the steps, (steps,).
+        energy: of the bands, (prompts, parts, steps, levels).
+        weights: seeds in each part, (parts,).
+    """
+
+    run: Run
+    log_snrs: np.ndarray
+    energy: np.ndarray
+    weights: np.ndarray
+
+    def _over_prompts(self, function: Callable[[np.ndarray], np.ndarray]) -> Estimate:
+        if len(self.energy) == 1:
+            return jackknife(self.energy[0], self.weights, function)
+        per_prompt = np.average(self.energy, axis=1, weights=self.weights)
+        return jackknife(per_prompt, np.full(len(per_prompt), self.run.seeds), function)
 
     def result(self) -> Estimate:
-        """The mean so far. Raises ValueError before two samples, or if one held NaN or infinity."""
-        if self.count < 2:
-            raise refuse("count", self.count, "at least 2 samples, for a standard error")
-        value = self.mean.cpu().numpy()
-        if not np.isfinite(value).all():
-            raise refuse("samples", "NaN or infinite entries", "finite")
-        spread = self.squares.cpu().numpy() / (self.count - 1)
-        return Estimate(value, np.sqrt(spread / self.count), self.count)
+        """Estimate the chromatogram over all prompts (Eq 19), finest first, (levels, steps)."""
+        return self._over_prompts(energy_shares)
 
+    def of_prompt(self, index: int) -> Estimate:
+        """Estimate the chromatogram of one prompt, with its standard error over seeds.
 
-class BandPower:
-    """V_m, the mean square of an image's coefficients in each band: .update(x: (B, C, H, W)), .result() -> (levels,).
+        Args:
+            index: of the prompt.
 
-    White noise of unit variance has V_m = 1; a 1/f^2 spectrum has V_m proportional to 4^m, but for the last entry,
-    the mean.
+        Returns:
+            (levels, steps).
 
-    >>> power = BandPower()
-    >>> power.update(torch.randn(1000, 3, 8, 8, generator=torch.Generator().manual_seed(0)))
-    >>> power.result().value.round(1)
-    array([1., 1., 1., 1.])
-    """
-
-    def __init__(self):
-        self._mean, self._shape = Mean(), None
-
-    def update(self, x: torch.Tensor) -> None:
-        """Add a batch of images of one shape."""
-        if self._shape is not None and tuple(x.shape[1:]) != self._shape:
-            raise refuse("x", tuple(x.shape), f"a batch of shape (B, {', '.join(map(str, self._shape))}) as before")
-        energy = band_energy(precise(x))
-        self._shape = tuple(x.shape[1:])
-        self._mean.update(energy / torch.from_numpy(band_sizes(self._shape)).to(energy))
-
-    def result(self) -> Estimate:
-        """V_m, finest first, with its standard error over images."""
-        return self._mean.result()
-
-
-def jackknife(parts: np.ndarray, weights: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -> Estimate:
-    """`function` of a mean, with the standard error that leaving out one part at a time tells (Efron and Tibshirani
-    1993).
-
-    parts: (G, ...), the mean of each part; weights: (G,), how many samples each has. function: of an array
-    of means (n, ...), the n of them side by side. Raises ValueError for less than two parts, and for NaN or infinity.
-
-    >>> estimate = jackknife(np.array([[1.0], [2.0], [3.0]]), np.ones(3), lambda means: means)
-    >>> estimate.value, estimate.standard_error.round(3)  # of the mean itself: 1 / sqrt(3), as in `Mean`
-    (array([2.]), array([0.577]))
-    """
-    weights = weights.astype(float)
-    if len(parts) < 2:
-        raise refuse("count", int(weights.sum()), "at least 2 samples, for a standard error")
-    if not np.isfinite(parts).all():
-        raise refuse("samples", "NaN or infinite entries", "finite")
-    shape = (-1, *[1] * (parts.ndim - 1))
-    total, count = (weights.reshape(shape) * parts).sum(0), weights.sum()
-    without = (total - weights.reshape(shape) * parts) / (count - weights).reshape(shape)
-    value, *others = function(np.concatenate([total[None] / count, without]))
-    others = np.array(others)
-    error = np.sqrt((len(parts) - 1) / len(parts) * np.square(others - others.mean(0)).sum(0))
-    return Estimate(np.asarray(value), error, int(count))
-
-
-class _Sums:
-    """Sums of per-sample vectors at each of several log-SNRs, samples dealt in turn into `GROUPS` groups."""
-
-    def __init__(self, log_snrs: Sequence[float]):
-        steps = not_nan("log_snrs", log_snrs)
-        if steps.ndim != 1 or not len(steps) or (np.diff(steps) <= 0).any():
-            raise refuse("log_snrs", log_snrs, "strictly increasing, from noisy to clean")
-        self.log_snrs = steps
-        self._step = {float(z): i for i, z in enumerate(steps)}
-        self._turn, self._counts, self._sums = [0] * len(steps), np.zeros((len(steps), GROUPS), int), None
-
-    def _add(self, log_snr: float, samples: torch.Tensor, alike: bool = False) -> None:
-        """Add a batch of samples, (B, ...), at one of `log_snrs`: one a group, or all of them, if alike, to one
-        group.
+        Raises:
+            ValueError: if the prompt has one seed alone.
         """
-        if log_snr not in self._step:
-            raise refuse("log_snr", log_snr, "one of the log_snrs that the accumulator was made for")
-        step = self._step[log_snr]
-        if self._sums is None:
-            self._shape = tuple(samples.shape[1:])
-            self._sums = samples.new_zeros((len(self._turn), GROUPS, *self._shape))
-        if tuple(samples.shape[1:]) != self._shape:
-            raise refuse("samples", tuple(samples.shape), f"a batch of shape (B, {', '.join(map(str, self._shape))})")
-        first = self._turn[step]
-        if alike:
-            self._sums[step, first % GROUPS] += samples.sum(0)
-            self._counts[step, first % GROUPS] += len(samples)
-        else:
-            group = torch.arange(first, first + len(samples), device=samples.device) % GROUPS
-            self._sums[step].index_add_(0, group, samples)
-            np.add.at(self._counts[step], np.arange(first, first + len(samples)) % GROUPS, 1)
-        self._turn[step] += 1 if alike else len(samples)
+        return jackknife(self.energy[index], self.weights, energy_shares)
 
-    def parts(self) -> tuple[np.ndarray, np.ndarray]:
-        """The mean of each group that has samples, (groups, steps, ...), and how many it has, (groups,)."""
-        counts = self._counts.sum(1)
-        if (self._counts != self._counts[0]).any():
-            raise refuse("samples", f"{counts.min()} to {counts.max()} a log-SNR", "the same at each log-SNR")
-        if not counts[0]:
-            raise refuse("count", 0, "at least 1 sample")
-        weights = self._counts[0][self._counts[0] > 0]
-        sums = self._sums.cpu().double().numpy().swapaxes(0, 1)[: len(weights)]
-        return sums / weights.reshape(-1, *[1] * (sums.ndim - 1)), weights
+    def distance(self, predicted: ArrayLike) -> Estimate:
+        """Estimate the total variation between the measured and predicted shares at each step.
 
-    def _estimate(self, function: Callable[[np.ndarray], np.ndarray]) -> Estimate:
-        """`function` of the means, an array (n, steps, ...) of them at a time, with its jackknife standard error."""
-        return jackknife(*self.parts(), function)
+        Args:
+            predicted: shares, (levels, steps) or (levels,).
+
+        Returns:
+            (steps,).
+        """
+        return self._over_prompts(lambda energy: share_distances(energy, predicted))
+
+    def mean_distance(self, predicted: ArrayLike) -> Estimate:
+        """Estimate the mean of `distance` over the steps, which are uniform in the model's own time.
+
+        Args:
+            predicted: shares, (levels, steps) or (levels,).
+
+        Returns:
+            One number.
+        """
+        return self._over_prompts(lambda energy: share_distances(energy, predicted).mean(-1))
 
 
-def shares(energy: np.ndarray) -> np.ndarray:
-    """Energies (..., steps, levels) over their sum, levels first: (..., levels, steps) (Eq 19). NaN where all are 0.
+def predictions(
+    log_snrs: ArrayLike,
+    shape: tuple[int, int, int],
+    band_variance: ArrayLike | None = None,
+    between_prompt_variance: ArrayLike | None = None,
+) -> dict[str, np.ndarray]:
+    """Compute the shares that a measured chromatogram may be compared with.
 
-    >>> shares(np.array([[3.0, 1.0], [2.0, 2.0]]))
-    array([[0.75, 0.5 ],
-           [0.25, 0.5 ]])
-    """
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.swapaxes(energy / energy.sum(-1, keepdims=True), -1, -2)
+    Args:
+        log_snrs: of the steps, (steps,).
+        shape: (C, H, W) of what is denoised.
+        band_variance: V_m of the data, finest first, (levels,), for the two predictions that use the spectrum.
+        between_prompt_variance: w_m, the part of it that the prompts decide (`chroma.chromatography.guidance_power`);
+            all of it by default.
 
+    Returns:
+        Name -> shares, (levels, steps) or (levels,). The names are "guidance_power", the formula for what Eq 19
+        measures, "paper", the paper's r_m, "band_variance", r_m with V_m in place of 4^m, and "white_noise".
+        `chroma.palette.PREDICTION_LABELS` has names for figures.
 
-def theories(log_snrs, shape: tuple[int, int, int], power=None, between=None) -> dict[str, np.ndarray]:
-    """What a measured chromatogram of (C, H, W) images may be compared with: name -> shares, (levels, steps) or
-    (levels,).
-
-    power: V_m, (levels,), for the two that know the spectrum of the data; between: w_m, for the one that knows what the
-    prompts decide of it (`chroma.chromatography.guidance_power`), unless given all of it.
-
-    >>> known = theories([0.0], shape=(3, 2, 2), power=[0.1, 0.4])
-    >>> list(known)
-    ['formula for the norm', "the paper's rₘ", 'spectrum-aware rₘ', 'white noise']
-    >>> known["white noise"]
+    >>> shares = predictions([0.0], shape=(3, 2, 2), band_variance=[0.1, 0.4])
+    >>> list(shares)
+    ['guidance_power', 'paper', 'band_variance', 'white_noise']
+    >>> shares["white_noise"]
     array([0.75, 0.25])
     """
-    sizes = band_sizes(shape)
-    found = {}
-    if power is not None:
-        energy = guidance_power(log_snrs, power, power if between is None else between) * sizes[:, None]
-        found["formula for the norm"] = energy / energy.sum(0)
-    found["the paper's rₘ"] = chromatography(log_snrs, len(sizes))
-    if power is not None:
-        found["spectrum-aware rₘ"] = chromatography(log_snrs, len(sizes), np.log(power))
-    return found | {"white noise": sizes / sizes.sum()}
+    sizes, shares = band_sizes(shape), {}
+    if band_variance is not None:
+        w = band_variance if between_prompt_variance is None else between_prompt_variance
+        energy = guidance_power(log_snrs, band_variance, w) * sizes[:, None]
+        shares["guidance_power"] = energy / energy.sum(0)
+    shares["paper"] = chromatogram(log_snrs, len(sizes))
+    if band_variance is not None:
+        shares["band_variance"] = chromatogram(log_snrs, len(sizes), np.log(band_variance))
+    return shares | {"white_noise": white_noise_shares(shape)}
 
 
-def distances(energy: np.ndarray, theory) -> np.ndarray:
-    """Total variation between `shares(energy)` and `theory`, (levels,) or (levels, steps): (..., steps).
+def measure_prompts(
+    pipe: Any,
+    name: str,
+    prompts: Sequence[str],
+    out: str | Path,
+    steps: int = 50,
+    seeds: int = 4,
+    scale: float = 4.0,
+    images: torch.Tensor | None = None,
+    batch_size: int = 16,
+) -> Measured:
+    """Measure prompts and save the result.
 
-    >>> distances(np.array([[3.0, 1.0], [2.0, 2.0]]), [0.5, 0.5])
-    array([0.25, 0.  ])
+    Finished prompts wait in the folder `out`.parts, from where an interrupted run resumes.
+
+    Args:
+        pipe: from `chroma.models.load`.
+        name: what to call the model.
+        prompts: at least one.
+        out: the file of the result.
+        steps: uniform in the model's own time.
+        seeds: trajectories per prompt; noises per image with `images`.
+        scale: of the guidance that steers the trajectories.
+        images: (len(prompts), 3, H, W) in [-1, 1]: measure on these, one per prompt, instead of on trajectories
+            (teacher forcing; a latent model is given what its VAE makes of them).
+        batch_size: the most samples of a prompt at a time.
+
+    Returns:
+        The result.
+
+    Raises:
+        ValueError: for an empty list, images that do not fit, an `out` or parts of another run, and predictions that
+            are not finite, naming the prompt; what was finished before is kept.
+
+    >>> import tempfile
+    >>> from chroma import models
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     prompts, out = ["a flat drawing of owl", "a line drawing of ox"], f"{folder}/measured.safetensors"
+    ...     measured = measure_prompts(models.load("emoji-8"), "emoji-8", prompts, out, steps=3)
+    >>> measured.result().value.shape, measured.result().count  # bands of 8, 4, 2 and 1; 2 prompts with 4 seeds each
+    ((4, 3), 8)
+    >>> measured.result().value.sum(0).round(6)
+    array([1., 1., 1.])
     """
-    theory = not_nan("theory", theory)
-    theory = theory if theory.ndim == 2 else theory[:, None]
-    return np.abs(shares(energy) - theory).sum(-2) / 2
+    prompts = _checked_prompts(prompts)
+    check_int("seeds", seeds, 1 if len(prompts) > 1 else 2)
+    view = Pipeline(pipe)
+    clean = None if images is None else view.latents(_checked_images(images, len(prompts)))
+    shape = view.shape if clean is None else (clean.shape[1], clean.shape[2], clean.shape[3])
+    run = Run(
+        name,
+        view.fingerprint,
+        prompts,
+        tuple(view.schedule(shape).uniform_log_snrs(steps).tolist()),
+        seeds,
+        check_finite("scale", scale) if images is None else None,
+        None if images is None else data.checksum(images.cpu().numpy(), prompts),
+        shape,
+        str(view.network.dtype).removeprefix("torch."),
+    )
+    out, parts = Path(out), Path(f"{out}.parts")
+    if out.exists():
+        return _same(load(out), run, out)
+    parts.mkdir(parents=True, exist_ok=True)
+    state = accelerator()
+    missing = [i for i in range(len(prompts)) if _read_part(_part(parts, i), run) is None]
+    state.wait_for_everyone()  # all have seen the same parts: only then may any add to them
+    _measure_missing(state, pipe, run, missing[state.process_index :: state.num_processes], clean, parts, batch_size)
+    state.wait_for_everyone()
+    if state.is_main_process:
+        _join_parts(run, parts, out)
+    state.wait_for_everyone()
+    return load(out)
 
 
-class CFGChromatography(_Sums):
-    """Eq 19: which resolution the guidance term e_CFG is made of, at each log-SNR.
+def _checked_prompts(prompts: Sequence[str]) -> tuple[str, ...]:
+    prompts = (prompts,) if isinstance(prompts, str) else tuple(prompts)
+    if not prompts or not all(isinstance(prompt, str) for prompt in prompts):
+        raise invalid_argument("prompts", prompts, "at least one, in words")
+    return prompts
 
-    Norms are averaged over samples before they are divided: it is averages that a theory foretells. Standard errors
-    are a jackknife's over (at most) `GROUPS` parts of the samples, which are dealt in turn.
 
-    >>> chromatogram = CFGChromatography([0.0])
-    >>> chromatogram.update(0.0, torch.tensor([[[[2.0, 0.0], [0.0, 0.0]]]]).repeat(2, 1, 1, 1))
-    >>> chromatogram.result().value  # of the energy, 4, the mean of 1/2 has 4 x 1/4
-    array([[0.75],
-           [0.25]])
+def _checked_images(images: torch.Tensor, count: int) -> torch.Tensor:
+    if images.ndim != 4 or images.shape[:2] != (count, 3):
+        raise invalid_argument("images", f"shape {tuple(images.shape)}", f"({count}, 3, H, W), one for each prompt")
+    return images
+
+
+def _measure_missing(
+    state: Any, pipe: Any, run: Run, missing: Sequence[int], clean: torch.Tensor | None, parts: Path, batch_size: int
+) -> None:
+    """Measure the prompts `missing`, one file each."""
+    from tqdm import tqdm
+
+    device = Pipeline(pipe).device
+    # embeddings of large text encoders take megabytes per prompt: they wait on the host
+    waiting = {i: {name: x.cpu() for name, x in encode(pipe, run.prompts[i]).items()} for i in missing}
+    unconditional = encode(pipe, "")
+    if not unconditional:
+        must = "one that takes prompts: without them there is no guidance"
+        raise invalid_argument("pipe", type(pipe).__name__, must)
+    for i in tqdm(missing, unit=" prompts", disable=not (missing and state.is_local_main_process)):
+        conditioning = {name: tensor.to(device) for name, tensor in waiting.pop(i).items()}
+        predictor = Guided(from_pipeline(pipe, conditioning), from_pipeline(pipe, unconditional), run.scale or 0.0)
+        energy, weights = _prompt_energy(predictor, run, i, None if clean is None else clean[i], batch_size, device)
+        if not np.isfinite(energy).all():
+            prediction = f"the model's prediction for prompt {i}, {run.prompts[i]!r},"
+            raise invalid_argument(prediction, "NaN or infinite values", "finite")
+        _save(_part(parts, i), run, {"energy": energy, "weights": weights})
+
+
+def _prompt_energy(
+    predictor: Guided, run: Run, index: int, image: torch.Tensor | None, batch_size: int, device: torch.device
+) -> tuple[np.ndarray, np.ndarray]:
+    """The energies of one prompt, (parts, steps, levels), and how many seeds are in each part."""
+    chromatogram = CFGChromatography(run.log_snrs)
+    for start in range(0, run.seeds, batch_size):
+        seeds = range(start, min(start + batch_size, run.seeds))
+        eps = torch.stack([seed_noise(run.shape, index, seed) for seed in seeds]).to(device)
+        if image is None:
+            states = ddim(predictor, eps, run.log_snrs)
+        else:
+            states = teacher_forced(predictor, image.to(eps).expand_as(eps), eps, run.log_snrs)
+        for state in states:
+            chromatogram.update(state.log_snr, predictor.guidance)
+    return chromatogram.parts()
+
+
+def seed_noise(shape: tuple[int, ...], index: int, seed: int) -> torch.Tensor:
+    """Sample the noise of one seed of one prompt, on the host: the same on every device.
+
+    Args:
+        shape: (C, H, W).
+        index: of the prompt in its list.
+        seed: number of the seed.
+
+    Returns:
+        (C, H, W) float32 of unit variance.
+
+    >>> bool((seed_noise((1, 2, 2), 0, 0) == seed_noise((1, 2, 2), 0, 1)).any())
+    False
     """
-
-    def update(self, log_snr: float, guidance: torch.Tensor, alike: bool = False) -> None:
-        """Add e_CFG of a batch, (B, C, H, W), at one of `log_snrs` (`chroma.predictors.Guided.guidance`).
-
-        alike: the batch is of one prompt or image; standard errors are then over batches.
-        """
-        self._add(log_snr, band_energy(precise(guidance)), alike)
-
-    def result(self) -> Estimate:
-        """The shares, finest first, (levels, steps)."""
-        return self._estimate(shares)
-
-    def energy(self) -> Estimate:
-        """The mean energies `|e_CFG^(m)|^2`, finest first, (levels, steps)."""
-        return self._estimate(lambda energy: np.swapaxes(energy, -1, -2))
-
-    def distance(self, theory) -> Estimate:
-        """Total variation between the shares and `theory`, (levels, steps) or (levels,), at each log-SNR: (steps,)."""
-        return self._estimate(lambda energy: distances(energy, theory))
-
-    def mean_distance(self, theory, weights=None) -> Estimate:
-        """The mean of `distance` over log-SNRs; `weights`, (steps,), if they are not to weigh alike."""
-        return self._estimate(lambda energy: np.average(distances(energy, theory), axis=-1, weights=weights))
+    entropy = np.random.SeedSequence([seed, index]).generate_state(1)[0]
+    return torch.randn(shape, generator=torch.Generator().manual_seed(int(entropy)))
 
 
-class Direct(_Sums):
-    """Direct measurement: which part of real images' bands a denoiser knows at each log-SNR, without guidance.
+def _part(parts: Path, index: int) -> Path:
+    return parts / f"{index}.safetensors"
 
-    rho_m(z) = 1 - E|x0hat - x0|^2_m / E|x0 - mean|^2_m, and its rate d rho_m / dz, whose shares are the chromatogram.
-    Fed by `chroma.sampling.forced`, which keeps image and noise while log-SNR goes up: differences are then of one
-    sample with itself, and their standard error shrinks with the step instead of staying that of rho.
 
-    mean: (C, H, W), the mean of the data set that the images come from.
+def _join_parts(run: Run, parts: Path, out: Path) -> None:
+    """Write the result from the files of all prompts, then delete these."""
+    tensors = [_read_part(_part(parts, i), run) for i in range(len(run.prompts))]
+    measured = [part for part in tensors if part is not None]
+    energy, weights = np.stack([part["energy"] for part in measured]), measured[0]["weights"]
+    _save(out, run, {"energy": energy, "weights": weights, "log_snrs": np.array(run.log_snrs)})
+    for file in parts.iterdir():
+        file.unlink()
+    parts.rmdir()
 
-    >>> from chroma.exact import GaussianPredictor
-    >>> from chroma.sampling import forced
-    >>> white = GaussianPredictor(torch.zeros(1, 2, 2), [1.0, 1.0])
-    >>> x0, noise = torch.randn(2, 1000, 1, 2, 2, generator=torch.Generator().manual_seed(0))
-    >>> direct = Direct([-2.0, 0.0, 2.0], white.mean)
-    >>> for state in forced(white, x0, noise, [-2.0, 0.0, 2.0]):
-    ...     direct.update(state, x0)
-    >>> direct.result().value.round(1)  # alpha, in both bands
-    array([[0.1, 0.5, 0.9],
-           [0.1, 0.5, 0.9]])
+
+def _save(path: Path, run: Run, arrays: Mapping[str, np.ndarray]) -> None:
+    from safetensors.numpy import save
+
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    write_atomically(path, save(contiguous, _metadata(run)))
+
+
+def _metadata(run: Run) -> dict[str, str]:
+    return {"run": json.dumps(asdict(run))}
+
+
+def _read(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
+    """A file's record of its run, and its arrays, refused by name if it is corrupt or something else."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
+            return json.loads(file.metadata()["run"]), arrays
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} is not a whole result of chroma.measure ({error}): delete it to measure again"
+        ) from error
+
+
+def _read_part(path: Path, run: Run) -> dict[str, np.ndarray] | None:
+    """What was measured of a prompt, or None if it was not yet."""
+    if not path.is_file():
+        return None
+    record, arrays = _read(path)
+    if record != json.loads(_metadata(run)["run"]):
+        raise ValueError(f"{path.parent} holds partial results of a different run; delete it or choose another --out")
+    return arrays
+
+
+def _same(measured: Measured, run: Run, out: Path) -> Measured:
+    if measured.run != run:
+        raise ValueError(f"{out} is the result of a different run; delete it or choose another --out")
+    return measured
+
+
+def load(file: str | Path) -> Measured:
+    """Load the result of a run.
+
+    Args:
+        file: written by `measure_prompts`.
+
+    Returns:
+        The result.
+
+    Raises:
+        ValueError: if the file is corrupt or something else, naming it.
     """
-
-    def __init__(self, log_snrs: Sequence[float], mean: torch.Tensor):
-        super().__init__(log_snrs)
-        self.mean = mean
-
-    def update(self, state: State, x0: torch.Tensor) -> None:
-        """Add a state of `forced` on the images x0, (B, C, H, W)."""
-        images = precise(x0)
-        error, total = band_energy(precise(state.x0) - images), band_energy(images - self.mean.to(images))
-        self._add(state.log_snr, torch.stack([error, total], 1))
-
-    @staticmethod
-    def _rho(sums: np.ndarray) -> np.ndarray:
-        """(..., steps, 2, levels) -> (..., levels, steps)."""
-        return np.swapaxes(1 - sums[..., 0, :] / sums[..., 1, :], -1, -2)
-
-    def _slopes(self, sums: np.ndarray) -> np.ndarray:
-        return np.diff(self._rho(sums), axis=-1) / np.diff(self.log_snrs)
-
-    def result(self) -> Estimate:
-        """rho_m, finest first, (levels, steps): 0 where nothing is known of a band, 1 where everything is."""
-        return self._estimate(self._rho)
-
-    @property
-    def between(self) -> np.ndarray:
-        """The log-SNRs half way between two of `log_snrs`, where `rate` and `shares` are: (steps - 1,)."""
-        return (self.log_snrs[1:] + self.log_snrs[:-1]) / 2
-
-    def rate(self) -> Estimate:
-        """d rho_m / dz between neighbouring log-SNRs, (levels, steps - 1). Below 0 where a network unlearns."""
-        return self._estimate(self._slopes)
-
-    def shares(self) -> Estimate:
-        """The measured chromatogram: the rates over their sum, (levels, steps - 1). Wild where hardly any rate is
-        left.
-        """
-        return self._estimate(lambda sums: shares(np.swapaxes(self._slopes(sums), -1, -2)))
-
-    def distance(self, theory) -> Estimate:
-        """Total variation between `shares` and `theory`, (levels, steps - 1) or (levels,): (steps - 1,)."""
-        return self._estimate(lambda sums: distances(np.swapaxes(self._slopes(sums), -1, -2), theory))
-
-    def mean_distance(self, theory) -> Estimate:
-        """The mean of `distance`, each interval weighing as much as is generated in it: sum_m of the rates, if any."""
-
-        def mean(sums: np.ndarray) -> np.ndarray:
-            rates = np.swapaxes(self._slopes(sums), -1, -2)
-            weights = np.maximum(rates.sum(-1), 0)
-            apart = np.where(weights > 0, distances(rates, theory), 0.0)
-            return (apart * weights).sum(-1) / weights.sum(-1)
-
-        return self._estimate(mean)
-
-    def information(self) -> Estimate:
-        """What x_t tells of x0 in each band up to each of `log_snrs`, in nats, (levels, steps): 0 at the first.
-
-        I-MMSE (Guo, Shamai and Verdu 2005): d I / d SNR = E|x0hat - x0|^2 / 2, here band by band and integrated by the
-        trapezoidal rule. For an exact predictor the sum over bands grows to the entropy of a finite data set; an
-        inexact one has larger errors and seems to learn more.
-        """
-
-        def integrated(sums: np.ndarray) -> np.ndarray:
-            rate = sums[..., 0, :] * np.exp(self.log_snrs)[:, None] / 2  # dI/dz
-            parts = (rate[..., 1:, :] + rate[..., :-1, :]) / 2 * np.diff(self.log_snrs)[:, None]
-            total = np.concatenate([np.zeros_like(rate[..., :1, :]), parts.cumsum(-2)], -2)
-            return np.swapaxes(total, -1, -2)
-
-        return self._estimate(integrated)
-
-    def total_information(self) -> Estimate:
-        """The sum of `information` over bands, up to the last log-SNR: one number, in nats."""
-
-        def integrated(sums: np.ndarray) -> np.ndarray:
-            rate = sums[..., 0, :].sum(-1) * np.exp(self.log_snrs) / 2
-            return np.trapezoid(rate, self.log_snrs)
-
-        return self._estimate(integrated)
+    record, arrays = _read(Path(file))
+    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
+    try:
+        return Measured(Run(**fields), arrays["log_snrs"], arrays["energy"], arrays["weights"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{file} is not a result that this version of chroma.measure reads ({error})") from error
 
 
-class ChangePSD:
-    """Fig 1b: the power spectral density of the changes of E[x0 | x_t] within intervals of log-SNR.
+def report(measured: Measured) -> str:
+    """Write the chromatogram at ten log-SNRs, and its distances from the paper's and from white noise's, as text.
 
-    edges: strictly increasing, the log-SNRs between which changes are taken, all of them visited by the sampler.
+    Args:
+        measured: of `measure_prompts` or `load`.
 
-    >>> from chroma.sampling import State
-    >>> changes = ChangePSD([0.0, 1.0])
-    >>> for log_snr, x0 in ((0.0, torch.zeros(2, 1, 8, 8)), (1.0, torch.tensor([1.0, -1.0] * 4).expand(2, 1, 8, 8))):
-    ...     changes.update(State(log_snr, x0, x0, x0))
-    >>> changes.centroid().value  # stripes of one pixel: 4 cycles in 8 pixels
-    array([4.])
+    Returns:
+        Lines of text.
     """
-
-    def __init__(self, edges: Sequence[float]):
-        self._sums = _Sums(edges)
-        self.edges = self._sums.log_snrs
-        if len(self.edges) < 2:
-            raise refuse("edges", edges, "at least two")
-        self._sums = _Sums(self.edges[1:])
-        self._before = None
-
-    def update(self, state: State) -> None:
-        """Add a state; those between two edges pass unnoticed. A batch begins at the first edge."""
-        if state.log_snr not in self.edges:
-            return
-        if state.log_snr != self.edges[0]:
-            if self._before is None:
-                raise refuse("state", f"log-SNR {state.log_snr}", f"first the one at {self.edges[0]}, the first edge")
-            self._sums._add(state.log_snr, radial_psd(precise(state.x0) - self._before))
-        self._before = precise(state.x0)
-
-    def result(self) -> Estimate:
-        """The densities at 1 .. H/2 cycles per image, (intervals, H // 2)."""
-        return self._sums._estimate(lambda density: density)
-
-    def centroid(self) -> Estimate:
-        """The mean frequency of the change in cycles per image, (intervals,): ring k stands for some 2 pi k of them."""
-
-        def mean_frequency(density: np.ndarray) -> np.ndarray:
-            k = np.arange(1, density.shape[-1] + 1)
-            return (density * k * k).sum(-1) / (density * k).sum(-1)
-
-        return self._sums._estimate(mean_frequency)
+    result = measured.result()
+    sides = resolutions(measured.run.shape[-1])[: result.value.shape[0]]
+    steps = np.unique(np.linspace(0, len(measured.log_snrs) - 1, 10).astype(int))
+    lines = ["log-SNR  " + " ".join(f"{resolution_label(side):>14}" for side in sides)]
+    for i in steps:
+        values = zip(result.value[:, i], result.standard_error[:, i], strict=True)
+        lines.append(f"{measured.log_snrs[i]:7.2f}  " + " ".join(f"{v:7.3f}±{e:.4f}" for v, e in values))
+    for name, shares in predictions(measured.log_snrs, measured.run.shape).items():
+        distance = measured.mean_distance(shares)
+        value = f"{distance.value:.3f}±{distance.standard_error:.3f}"
+        lines.append(f"total variation from {PREDICTION_LABELS[name]}, mean over steps: {value}")
+    counts = f"{len(measured.run.prompts)} prompts, {measured.run.seeds} seeds each"
+    return "\n".join([*lines, f"{result.count} samples: {counts}"])
 
 
-def radial_psd(x: torch.Tensor) -> torch.Tensor:
-    """The power spectral density of each image averaged over rings of spatial frequency, (B, C, H, W) -> (B, H // 2).
+def _lines(name: str, file: Path) -> list[str]:
+    if not file.is_file():
+        raise invalid_argument(name, str(file), "a text file that exists")
+    lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+    return [line for line in lines if line]
 
-    Entry k - 1 is the mean over channels and over all frequencies with `|f|` rounded to k cycles per image,
-    k = 1 .. H/2; `|FFT|^2 / (H W)`, so that white noise of unit variance has density 1. Square images alone.
 
-    >>> stripes = torch.tensor([1.0, 0.0, -1.0, 0.0] * 2).expand(1, 1, 8, 8)  # 2 cycles in 8 pixels
-    >>> radial_psd(stripes).argmax().item() + 1
-    2
+def _images(source: str | None, prompts: Sequence[str], pipe: Any) -> torch.Tensor | None:
+    """The image of each prompt, (prompts, 3, H, W)."""
+    if source is None:
+        return None
+    size = Pipeline(pipe).image_size
+    if source == "drawings":
+        drawings, known = data.training_drawings(size)
+        unknown = [prompt for prompt in prompts if prompt not in known]
+        if unknown:
+            must = "one of those of the bundled drawings (chroma.data.training_drawings)"
+            raise invalid_argument("prompts", unknown[0], must)
+        images = drawings.images[[known.index(prompt) for prompt in prompts]]
+    else:
+        files = _lines("images", Path(source))
+        if len(files) != len(prompts):
+            must = f"one for each of the {len(prompts)} prompts, one per line"
+            raise invalid_argument("images", f"{len(files)} files", must)
+        images = np.stack([data.image(file, size) for file in files])
+    return torch.from_numpy(images)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m chroma.measure",
+        description="Measure which resolution a model's guidance consists of at each step (Eq 19); "
+        "interrupted runs resume.",
+    )
+    parser.add_argument(
+        "--model", required=True, help="a bundled model, the folder of a pipeline, or a hub's owner/name"
+    )
+    parser.add_argument("--prompts", required=True, type=Path, help="a text file, one prompt per line")
+    parser.add_argument("--out", required=True, type=Path, help="the file for the result, NAME.safetensors")
+    parser.add_argument("--steps", type=int, default=50, help="times at which it is measured (%(default)s)")
+    parser.add_argument("--seeds", type=int, default=4, help="samples per prompt (%(default)s)")
+    parser.add_argument("--scale", type=float, default=4.0, help="guidance scale of the trajectories (%(default)s)")
+    parser.add_argument(
+        "--images",
+        help="measure on real images instead: 'drawings', or a text file with the path of one image per prompt",
+    )
+    parser.add_argument(
+        "--batch-size", type=int, default=16, help="the most samples of a prompt at a time (%(default)s)"
+    )
+    parser.add_argument("--device", help="cpu, cuda, mps, ... (a GPU, if there is one)")
+    parser.add_argument(
+        "--dtype",
+        choices=("float32", "float16", "bfloat16"),
+        default="float32",
+        help="the network's precision (%(default)s: guidance is small, and rounding looks like white noise)",
+    )
+    parser.add_argument("--offload", choices=("model", "sequential"), help="for a GPU too small for the pipeline")
+    parser.add_argument("--compile", action="store_true", help="compile the network first (torch.compile)")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line of ``python -m chroma.measure``.
+
+    Args:
+        arguments: of the command line, ``sys.argv`` by default.
     """
-    if x.ndim != 4 or x.shape[-1] != x.shape[-2]:
-        raise refuse("x", tuple(x.shape), "a batch of square images, shape (B, C, H, H)")
-    side = x.shape[-1]
-    frequency = torch.fft.fftfreq(side, 1 / side, device=x.device)
-    ring = torch.hypot(frequency[:, None], frequency[None, :]).round().long().flatten()
-    power = torch.fft.fft2(x, norm="ortho").abs().square().mean(1).flatten(1)
-    totals = torch.zeros(len(x), int(ring.max()) + 1, dtype=power.dtype, device=x.device).index_add_(1, ring, power)
-    return (totals / torch.bincount(ring))[:, 1 : side // 2 + 1]
+    args = _parser().parse_args(arguments)
+    prompts = _lines("prompts", args.prompts)
+    if not prompts:
+        raise invalid_argument("prompts", f"{args.prompts}, which is empty", "a text file with one prompt per line")
+    batch_size = check_int("batch_size", args.batch_size, 1)
+    state = accelerator()
+    device = args.device or str(state.device)
+    if torch.device(device).index is None and torch.device(device).type == state.device.type:
+        device = str(state.device)  # each process its own GPU
+    pipe = models.load(args.model, device, getattr(torch, args.dtype), args.offload)
+    if args.compile:
+        Pipeline(pipe).network.compile()
+    images = _images(args.images, prompts, pipe)
+    measured = measure_prompts(
+        pipe, args.model, prompts, args.out, args.steps, args.seeds, args.scale, images, batch_size
+    )
+    if state.is_main_process:
+        print(report(measured))
 
 
 if __name__ == "__main__":
-    from chroma.runs import main
-
     main()

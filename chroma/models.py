@@ -1,8 +1,8 @@
-"""Bundled and pretrained pipelines behind one loader.
+r"""Bundled and pretrained pipelines behind one loader, and one view of what a pipeline is.
 
-Six small models travel inside the package (`BUNDLED`), each a ``diffusers.IFPipeline``, the paper's class of model.
-They know 128 contents in four styles by heart. Their names say how many pixels they draw; those called residual predict
-what one downsampling loses (Eqs 21 and 23) and are parts of a cascade. Each card says how the model was trained.
+Small models travel inside the package (`BUNDLED`), each a ``diffusers.IFPipeline``, the paper's class of model. Their
+names give the side of their images in pixels; those called residual predict what one downsampling loses (Eqs 21 and 23)
+and are parts of a cascade. The card of each says how it was trained.
 """
 
 from __future__ import annotations
@@ -11,44 +11,176 @@ import hashlib
 import importlib
 import json
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 
-from chroma._check import recorded, refuse
-from chroma.schedules import Schedule, from_scheduler
+from chroma._check import invalid_argument
+from chroma._files import WEIGHTS, read_verified
+from chroma._hub import download_pipeline
+from chroma.schedulers.config import from_scheduler
+from chroma.schedules import Schedule
 
-FOLDER = Path(__file__).parent / "weights"
 BUNDLED = ("emoji-64", "emoji-64-residual", "emoji-32", "emoji-32-residual", "emoji-16-residual", "emoji-8")
+
+
+class DiffusersPipeline(Protocol):
+    """What this package needs of every ``diffusers.DiffusionPipeline``; its network is found by `Pipeline`."""
+
+    scheduler: Any
+    config: Any
+
+    def encode_prompt(self, *args: Any, **kwargs: Any) -> Any:
+        """Encode prompts as the class of pipeline does."""
+        ...
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A diffusers pipeline seen once: its network, what that denoises, and where.
+
+    Attributes:
+        pipe: the ``diffusers`` pipeline.
+
+    >>> view = Pipeline(load("emoji-8"))
+    >>> type(view.network).__name__, view.family, view.shape, view.image_size, view.schedule().domain
+    ('UNet2DConditionModel', 'if', (3, 8, 8), 8, (0.0, 999.0))
+    """
+
+    pipe: Any
+
+    @cached_property
+    def network(self) -> Any:
+        """The network that denoises: the pipeline's transformer, else its UNet.
+
+        Raises:
+            ValueError: if it has neither.
+        """
+        network = getattr(self.pipe, "transformer", None) or getattr(self.pipe, "unet", None)
+        if network is None:
+            raise invalid_argument(
+                "pipe", type(self.pipe).__name__, "a diffusers pipeline with a UNet or a transformer"
+            )
+        return network
+
+    @cached_property
+    def family(self) -> str:
+        """The kind of conditioning: "unconditional", "if", "stable-diffusion", "sdxl", "sd3", "flux" or "unknown"."""
+        kind = type(self.network).__name__
+        if kind == "UNet2DConditionModel":
+            if self.network.config.addition_embed_type == "text_time":
+                return "sdxl"
+            return "if" if type(self.pipe).__name__.startswith("IF") else "stable-diffusion"
+        families = {"UNet2DModel": "unconditional", "SD3Transformer2DModel": "sd3", "FluxTransformer2DModel": "flux"}
+        return families.get(kind, "unknown")
+
+    @cached_property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of what the network denoises at the size it was trained for: pixels, or latents."""
+        config = self.network.config
+        if self.family == "flux":  # one token is 2 x 2 latents
+            return (config.in_channels // 4, self.pipe.default_sample_size, self.pipe.default_sample_size)
+        return (config.in_channels, config.sample_size, config.sample_size)
+
+    @cached_property
+    def image_size(self) -> int:
+        """The side in pixels of the images that the pipeline generates at the size it was trained for."""
+        vae = getattr(self.pipe, "vae", None)
+        return self.shape[-1] * (2 ** (len(vae.config.block_out_channels) - 1) if vae else 1)
+
+    @property
+    def device(self) -> torch.device:
+        """The device that the pipeline computes on, offloaded or not."""
+        return getattr(self.pipe, "_execution_device", None) or self.network.device
+
+    def schedule(self, shape: tuple[int, int, int] | None = None) -> Schedule:
+        """Read the noise schedule that the network was trained with.
+
+        Args:
+            shape: (C, H, W) of the images or latents, on which a flow's shift may depend; `shape` by default.
+
+        Returns:
+            The schedule.
+        """
+        _, height, width = shape or self.shape
+        return from_scheduler(self.pipe.scheduler, tokens=height * width // 4)
+
+    def latents(self, images: torch.Tensor) -> torch.Tensor:
+        """Convert images to what the network denoises: themselves, or the scaled latents of the pipeline's VAE.
+
+        Args:
+            images: (B, 3, H, W) in [-1, 1].
+
+        Returns:
+            (B, C, H', W').
+
+        >>> images = torch.zeros(1, 3, 8, 8)
+        >>> Pipeline(load("emoji-8")).latents(images) is images  # a model of pixels
+        True
+        """
+        vae = getattr(self.pipe, "vae", None)
+        if vae is None:
+            return images
+        dtype = vae.dtype
+        if dtype == torch.float16 and vae.config.force_upcast:  # SDXL's VAE overflows in half precision
+            vae.to(torch.float32)
+        with torch.no_grad():
+            modes = [vae.encode(image.to(self.device, vae.dtype)).latent_dist.mode() for image in images.split(1)]
+        if vae.dtype != dtype:
+            vae.to(dtype)
+        return ((torch.cat(modes) - (vae.config.shift_factor or 0.0)) * vae.config.scaling_factor).to(images)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that name the weights of the network, the same on every device."""
+        sizes = [
+            f"{name} {tuple(weight.shape)} {float(weight.detach().float().abs().mean()):.3e}"
+            for name, weight in self.network.named_parameters()
+        ]
+        return hashlib.sha256("\n".join(sizes).encode()).hexdigest()[:16]
 
 
 def load(
     name_or_folder: str | Path, device: str = "cpu", dtype: torch.dtype = torch.float32, offload: str | None = None
-):
-    """A diffusers pipeline on `device`: a bundled model's name, a saved pipeline's folder, or a hub's "owner/name".
+) -> Any:
+    """Load a diffusers pipeline.
 
-    A GPU too small for the pipeline holds only the component at work with `offload` "model", only the layer at work
-    with "sequential" (diffusers' ``enable_model_cpu_offload`` and ``enable_sequential_cpu_offload``).
     Measurements are best made in float32: guidance is a difference of near-equal predictions, and the rounding of half
-    precision looks like white noise. Raises ValueError for a name that is none of the three, for bundled weights that
-    are not those on record, for a pipeline that does not load (naming the file or the component at fault) and for an
-    `offload` there is not; FileNotFoundError, naming the file, if a bundled one is missing; OSError, in one sentence
-    that says what to do, if the hub cannot be reached.
+    precision looks like white noise.
+
+    Args:
+        name_or_folder: a bundled model's name, the folder of a saved pipeline, or a hub's "owner/name".
+        device: where to put it, "cpu", "cuda", ...
+        dtype: the precision of its weights.
+        offload: for a GPU too small for the pipeline: "model" keeps only the component at work on it, "sequential" only
+            the layer at work (diffusers' ``enable_model_cpu_offload`` and ``enable_sequential_cpu_offload``).
+
+    Returns:
+        The ``diffusers.DiffusionPipeline``.
+
+    Raises:
+        ValueError: for a name that is none of the three, bundled weights that are not those on record, a pipeline that
+            does not load (naming the file or component at fault), and an unknown `offload`.
+        FileNotFoundError: if a bundled file is missing, naming it.
+        OSError: if the hub cannot be reached.
 
     >>> type(load("emoji-8")).__name__
     'IFPipeline'
     """
     if offload not in (None, "model", "sequential"):
-        raise refuse("offload", offload, "None, 'model' or 'sequential'")
+        raise invalid_argument("offload", offload, "None, 'model' or 'sequential'")
     if offload and torch.device(device).type == "cpu":
-        raise refuse("offload", offload, "None on the CPU, where the weights are already")
+        raise invalid_argument("offload", offload, "None on the CPU, where the weights are already")
     if name_or_folder in BUNDLED or (Path(name_or_folder) / "model_index.json").is_file():
         folder = name_or_folder
     elif str(name_or_folder).count("/") == 1 and not Path(name_or_folder).exists():
-        folder = _downloaded(str(name_or_folder))
+        folder = download_pipeline(str(name_or_folder))
     else:
         known = ", ".join(map(repr, BUNDLED))
-        raise refuse(
+        raise invalid_argument(
             "name_or_folder", name_or_folder, f"{known}, a folder with model_index.json, or a hub's owner/name"
         )
     with _quiet():
@@ -64,127 +196,70 @@ def load(
     return pipe
 
 
-def network(pipe) -> torch.nn.Module:
-    """What denoises in a pipeline: its transformer, else its UNet.
-
-    >>> type(network(load("emoji-8"))).__name__
-    'UNet2DConditionModel'
-    """
-    found = getattr(pipe, "transformer", None) or getattr(pipe, "unet", None)
-    if found is None:
-        raise refuse("pipe", type(pipe).__name__, "a diffusers pipeline with a UNet or a transformer")
-    return found
-
-
-def shape(pipe) -> tuple[int, int, int]:
-    """(C, H, W) of what a pipeline denoises at the size it was trained for: pixels, or latents.
-
-    >>> shape(load("emoji-8"))
-    (3, 8, 8)
-    """
-    config = network(pipe).config
-    packed = type(network(pipe)).__name__.startswith("Flux")  # 2 x 2 latents a token
-    side = pipe.default_sample_size if packed else config.sample_size
-    return (config.in_channels // 4 if packed else config.in_channels, side, side)
-
-
-def pixels(pipe) -> int:
-    """The side in pixels of the images that a pipeline draws at the size it was trained for.
-
-    >>> pixels(load("emoji-8"))
-    8
-    """
-    vae = getattr(pipe, "vae", None)
-    return shape(pipe)[-1] * (2 ** (len(vae.config.block_out_channels) - 1) if vae else 1)
-
-
-def latents(pipe, images: torch.Tensor) -> torch.Tensor:
-    """Images (B, 3, H, W) in [-1, 1] as what the pipeline denoises: themselves, or its VAE's scaled latents.
-
-    >>> images = torch.zeros(1, 3, 8, 8)
-    >>> latents(load("emoji-8"), images) is images  # a model of pixels
-    True
-    """
-    vae = getattr(pipe, "vae", None)
-    if vae is None:
-        return images
-    given = vae.dtype
-    if given == torch.float16 and vae.config.force_upcast:  # SDXL's overflows in half precision
-        vae.to(torch.float32)
-    with torch.no_grad():
-        modes = [vae.encode(image.to(device(pipe), vae.dtype)).latent_dist.mode() for image in images.split(1)]
-    if vae.dtype != given:
-        vae.to(given)
-    return ((torch.cat(modes) - (vae.config.shift_factor or 0.0)) * vae.config.scaling_factor).to(images)
-
-
-def fingerprint(pipe) -> str:
-    """A short name for the weights of a pipeline's network: another one for other weights, the same on every device."""
-    sizes = [
-        f"{name} {tuple(p.shape)} {float(p.detach().float().abs().mean()):.3e}"
-        for name, p in network(pipe).named_parameters()
-    ]
-    return hashlib.sha256("\n".join(sizes).encode()).hexdigest()[:16]
-
-
-def schedule(pipe, shape: tuple[int, int, int]) -> Schedule:
-    """The noise schedule of a pipeline for images (or latents) of `shape`, on which a flow's shift may depend.
-
-    >>> pipe = load("emoji-8")
-    >>> schedule(pipe, shape(pipe)).domain
-    (0.0, 999.0)
-    """
-    return from_scheduler(pipe.scheduler, tokens=shape[1] * shape[2] // 4)
-
-
-def device(pipe) -> torch.device:
-    """Where a pipeline computes, offloaded or not."""
-    return pipe._execution_device if hasattr(pipe, "_execution_device") else network(pipe).device
-
-
 def card(name: str) -> dict:
-    """The run card of a bundled model: its contents and phrases, its recipe, the images seen, its accuracy.
+    """Read the card of a bundled model: its recipe, the images seen, its accuracy.
+
+    Args:
+        name: one of `BUNDLED`.
+
+    Returns:
+        What its card.json holds.
+
+    Raises:
+        ValueError: if no bundled model has this name.
 
     >>> card("emoji-8")["recipe"]["size"], card("emoji-8")["images_seen"]
     (8, 120000)
     """
     if name not in BUNDLED:
-        raise refuse("name", name, f"one of {', '.join(map(repr, BUNDLED))}")
+        raise invalid_argument("name", name, f"one of {', '.join(map(repr, BUNDLED))}")
     return json.loads((_verified(name) / "card.json").read_text(encoding="utf-8"))
 
 
-def spent(name: str) -> tuple[int, float]:
-    """The images seen and the minutes spent in training a bundled model, with those of the run it went on from.
+def training_cost(name: str) -> tuple[int, float]:
+    """Count the images seen and the minutes spent in training a bundled model and the run that it continued.
 
-    >>> [spent(name)[0] for name in ("emoji-8", "emoji-32")]  # the second in two runs
+    Args:
+        name: one of `BUNDLED`.
+
+    Returns:
+        Images, with repetition, and minutes.
+
+    >>> [training_cost(name)[0] for name in ("emoji-8", "emoji-32")]  # the second in two runs
     [120000, 180000]
     """
     cards = [card(name)]
-    while "start" in cards[-1]:
-        cards.append(cards[-1]["start"])
-    return sum(one["images_seen"] for one in cards), sum(one["minutes"] for one in cards)
+    while "init_from" in cards[-1]:
+        cards.append(cards[-1]["init_from"])
+    return sum(run["images_seen"] for run in cards), sum(run["minutes"] for run in cards)
 
 
-def size(name: str) -> int:
-    """The bytes that a bundled model's files take.
+def num_bytes(name: str) -> int:
+    """Count the bytes that a bundled model's files take.
 
-    >>> size("emoji-8") // 10**6  # megabytes
+    Args:
+        name: one of `BUNDLED`.
+
+    Returns:
+        Bytes.
+
+    >>> num_bytes("emoji-8") // 10**6  # megabytes
     9
     """
-    record = json.loads((FOLDER / "CHECKSUMS.json").read_text(encoding="utf-8"))
+    record = json.loads((WEIGHTS / "CHECKSUMS.json").read_text(encoding="utf-8"))
     return sum(entry["bytes"] for file, entry in record.items() if file.startswith(f"{name}/"))
 
 
 def _verified(name: str) -> Path:
     """The folder of a bundled model, once each of its files has been found to be the one on record."""
-    record = json.loads((FOLDER / "CHECKSUMS.json").read_text(encoding="utf-8"))
+    record = json.loads((WEIGHTS / "CHECKSUMS.json").read_text(encoding="utf-8"))
     for file in record:
         if file.startswith(f"{name}/"):
-            recorded(FOLDER, file, "reinstall the package")
-    return FOLDER / name
+            read_verified(WEIGHTS, file, "reinstall the package")
+    return WEIGHTS / name
 
 
-def _bundled(name: str, dtype: torch.dtype):
+def _bundled(name: str, dtype: torch.dtype) -> Any:
     from diffusers import IFPipeline
 
     # no safety checker nor watermark was ever part of it
@@ -199,29 +274,19 @@ def _quiet():
     from transformers.utils import logging as transformers
 
     verbosity, bars = transformers.get_verbosity(), transformers.is_progress_bar_enabled()
-    transformers.set_verbosity_error(), transformers.disable_progress_bar(), diffusers.disable_progress_bar()
+    transformers.set_verbosity_error()
+    transformers.disable_progress_bar()
+    diffusers.disable_progress_bar()
     try:
         yield
     finally:
         transformers.set_verbosity(verbosity)
         if bars:
-            transformers.enable_progress_bar(), diffusers.enable_progress_bar()
+            transformers.enable_progress_bar()
+            diffusers.enable_progress_bar()
 
 
-def _downloaded(name: str) -> Path:
-    """The folder in the hub's cache that holds the pipeline `name`, downloaded if it is not there yet."""
-    from diffusers import DiffusionPipeline
-
-    try:
-        return Path(DiffusionPipeline.download(name))
-    except Exception as error:  # the hub's client has kinds of its own for a connection that breaks off
-        raise OSError(
-            f"{name} is not on this machine and could not be downloaded: connect to the network (and log in, "
-            "if the model asks for it), or pass a folder that holds the saved pipeline"
-        ) from error
-
-
-def _saved(folder: Path, dtype: torch.dtype):
+def _saved(folder: Path, dtype: torch.dtype) -> Any:
     """The pipeline in `folder`, refused with the file or the component at fault if it does not load whole."""
     from diffusers import DiffusionPipeline
     from safetensors import SafetensorError

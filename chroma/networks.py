@@ -1,46 +1,57 @@
-"""The networks that a recipe asks for, before any training: an IF pipeline of the recipe's size."""
+"""The untrained networks of a recipe: a DeepFloyd IF pipeline of the recipe's size."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
-from chroma._check import refuse
+from chroma._check import invalid_argument
 from chroma.pyramid import depth
 from chroma.recipes import Recipe
 
 
-def untrained(recipe: Recipe, prompts: Sequence[str]):
-    """A new ``diffusers.IFPipeline`` of the recipe's size, whose tokenizer knows the words of the prompts.
+def build_pipeline(recipe: Recipe, prompts: Sequence[str]) -> Any:
+    """Build an untrained ``diffusers.IFPipeline`` of a recipe's size.
+
+    Args:
+        recipe: of the model.
+        prompts: the prompts to be trained on, whose words are the tokenizer's vocabulary.
+
+    Returns:
+        The pipeline, with random weights.
+
+    Raises:
+        ValueError: for block_out_channels that the image or the attention does not allow.
 
     >>> from chroma.recipes import RECIPES
-    >>> pipe = untrained(RECIPES["emoji-8"], ["a flat drawing of owl"])
+    >>> pipe = build_pipeline(RECIPES["emoji-8"], ["a flat drawing of owl"])
     >>> type(pipe).__name__, pipe.unet.config.sample_size, pipe.tokenizer.tokenize("drawing of owl")
     ('IFPipeline', 8, ['▁drawing', '▁of', '▁owl'])
     """
     from diffusers import DDPMScheduler, IFPipeline, UNet2DConditionModel
 
-    most = depth((recipe.size, recipe.size)) + 1
-    if not 1 <= len(recipe.channels) <= most or len(recipe.layers) != len(recipe.channels):
-        raise refuse("channels", recipe.channels, f"at most {most}, and as many as layers")
-    smallest = recipe.size >> (len(recipe.channels) - 1)
-    # the words act where the image is 4 pixels wide, or smallest, and in the middle
-    words = [max(recipe.size >> i, 4) == max(smallest, 4) for i in range(len(recipe.channels))]
-    words = [word and not any(words[:i]) for i, word in enumerate(words)]
-    if any(n % 4 for n in recipe.channels) or min(recipe.channels[words.index(True)], recipe.channels[-1]) < 32:
-        raise refuse("channels", recipe.channels, "multiples of 4, and >= 32 at 4 pixels and at the last")
+    channels, levels = recipe.block_out_channels, depth((recipe.size, recipe.size)) + 1
+    if not 1 <= len(channels) <= levels or len(recipe.layers_per_block) != len(channels):
+        must = f"at most {levels} numbers, and as many as layers_per_block"
+        raise invalid_argument("block_out_channels", channels, must)
+    # cross-attention acts where the image is 4 pixels wide, or smallest, and in the middle
+    attention = _attention_blocks(recipe.size, len(channels))
+    if any(n % 4 for n in channels) or min(channels[attention.index(True)], channels[-1]) < 32:
+        must = "multiples of 4, and >= 32 at 4 pixels and at the last"
+        raise invalid_argument("block_out_channels", channels, must)
     torch.manual_seed(recipe.seed)
     tokenizer, text_encoder = _text(prompts)
     unet = UNet2DConditionModel(
         sample_size=recipe.size,
         in_channels=3,
         out_channels=6,  # the second half is IF's learned variance, unused
-        block_out_channels=recipe.channels,
-        layers_per_block=recipe.layers,
-        down_block_types=["SimpleCrossAttnDownBlock2D" if word else "DownBlock2D" for word in words],
+        block_out_channels=channels,
+        layers_per_block=recipe.layers_per_block,
+        down_block_types=["SimpleCrossAttnDownBlock2D" if attends else "DownBlock2D" for attends in attention],
         mid_block_type="UNetMidBlock2DSimpleCrossAttn",
-        up_block_types=["SimpleCrossAttnUpBlock2D" if word else "UpBlock2D" for word in reversed(words)],
+        up_block_types=["SimpleCrossAttnUpBlock2D" if attends else "UpBlock2D" for attends in reversed(attention)],
         cross_attention_dim=text_encoder.config.d_model,
         encoder_hid_dim=text_encoder.config.d_model,
         encoder_hid_dim_type="text_proj",
@@ -71,7 +82,18 @@ def untrained(recipe: Recipe, prompts: Sequence[str]):
     )
 
 
-def _text(prompts: Sequence[str]):
+def _attention_blocks(size: int, count: int) -> list[bool]:
+    """Choose the block that has cross-attention, finest first: the first one whose image is 4 pixels wide, or smallest.
+
+    Blocks whose image would be narrower than 4 pixels count as 4 pixels wide.
+    """
+    smallest = size >> (count - 1)
+    candidates = [max(size >> i, 4) == max(smallest, 4) for i in range(count)]
+    return [candidate and not any(candidates[:i]) for i, candidate in enumerate(candidates)]
+
+
+def _text(prompts: Sequence[str]) -> tuple[Any, Any]:
+    """Build the tokenizer and the untrained T5 text encoder for the words of the prompts."""
     from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
     words = sorted({word for prompt in prompts for word in prompt.split()})

@@ -1,7 +1,9 @@
-"""What a prompt is to a network: tensors, one dictionary for each class of diffusers pipeline::
+"""What a prompt is to a network: tensors, one dictionary for each class of diffusers pipeline.
 
-    told = encode(pipe, ["a red bus", "an owl"])
-    safetensors.torch.save_file(told, "prompts.safetensors")  # text encoders are large: encode once, then drop them
+::
+
+    conditioning = encode(pipe, ["a red bus", "an owl"])
+    safetensors.torch.save_file(conditioning, "prompts.safetensors")  # text encoders are large: encode once, then drop
 
 The names are those that the network's ``forward`` gives to its arguments.
 """
@@ -9,65 +11,86 @@ The names are those that the network's ``forward`` gives to its arguments.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
-from chroma._check import refuse
+from chroma._check import invalid_argument
+from chroma.models import Pipeline
 
-FLUX_GUIDANCE = 3.5  # what FluxPipeline tells its guidance-distilled network unless asked otherwise
+FLUX_GUIDANCE = 3.5  # the guidance that FluxPipeline passes to its guidance-distilled network by default
 
 
 @torch.no_grad()
-def encode(pipe, prompt: str | Sequence[str] = "") -> dict[str, torch.Tensor]:
-    """The tensors that stand for `prompt` (B prompts, or one for all images) in the pipeline's network.
+def encode(pipe: Any, prompt: str | Sequence[str] = "") -> dict[str, torch.Tensor]:
+    """Encode prompts as the tensors that condition the pipeline's network.
 
-    IF and Stable Diffusion 1 and 2: encoder_hidden_states, (B, tokens, width). SDXL: and text_embeds, time_ids. SD3:
-    encoder_hidden_states and pooled_projections; Flux: and guidance. "" is what the pipeline itself takes for no
-    prompt. A pipeline without text encoder has no tensors. Raises ValueError for an empty list, and for a class of
-    pipeline that is none of these.
+    Args:
+        pipe: a diffusers pipeline of the classes of IF, Stable Diffusion 1 and 2, SDXL, SD3 or Flux, or one without
+            prompts.
+        prompt: one for all images, or one per image, (B,); "" is what the pipeline itself takes for no prompt.
+
+    Returns:
+        Name -> tensor, (1 or B, ...). IF and Stable Diffusion 1 and 2 take encoder_hidden_states, (B, tokens, width),
+        SDXL also text_embeds and time_ids, SD3 encoder_hidden_states and pooled_projections, Flux also guidance. A
+        pipeline without text encoder takes nothing.
+
+    Raises:
+        ValueError: for an empty list, and for another class of pipeline.
 
     >>> from chroma import models
-    >>> told = encode(models.load("emoji-8"), ["a flat drawing of owl", "a line drawing of ox"])
-    >>> {name: tuple(tensor.shape) for name, tensor in told.items()}
+    >>> conditioning = encode(models.load("emoji-8"), ["a flat drawing of owl", "a line drawing of ox"])
+    >>> {name: tuple(tensor.shape) for name, tensor in conditioning.items()}
     {'encoder_hidden_states': (2, 77, 128)}
     """
     prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-    if not prompts or not all(isinstance(one, str) for one in prompts):
-        raise refuse("prompt", prompt, "words, or a list of at least one prompt")
-    network = getattr(pipe, "transformer", None) or getattr(pipe, "unet", None)
-    kind = type(network).__name__
-    if kind == "UNet2DModel":
-        return {}
-    if kind == "UNet2DConditionModel" and network.config.addition_embed_type == "text_time":
-        return _sdxl(pipe, prompts)
-    if kind == "UNet2DConditionModel":
-        return {"encoder_hidden_states": _embeddings(pipe, prompts)}
-    if kind == "SD3Transformer2DModel":
-        words, _, pooled, _ = pipe.encode_prompt(prompts, prompts, prompts, do_classifier_free_guidance=False)
-        return {"encoder_hidden_states": words, "pooled_projections": pooled}
-    if kind == "FluxTransformer2DModel":
-        words, pooled, _ = pipe.encode_prompt(prompts, prompts)
-        told = {"encoder_hidden_states": words, "pooled_projections": pooled}
-        if network.config.guidance_embeds:
-            told["guidance"] = torch.full((len(prompts),), FLUX_GUIDANCE, device=words.device, dtype=words.dtype)
-        return told
-    raise refuse("pipe", type(pipe).__name__, "of the class of IF, Stable Diffusion 1 or 2, SDXL, SD3 or Flux")
+    if not prompts or not all(isinstance(text, str) for text in prompts):
+        raise invalid_argument("prompt", prompt, "words, or a list of at least one prompt")
+    view = Pipeline(pipe)
+    encoders = {
+        "unconditional": lambda: {},
+        "if": lambda: _if(pipe, prompts),
+        "stable-diffusion": lambda: _stable_diffusion(pipe, prompts, view.device),
+        "sdxl": lambda: _sdxl(pipe, prompts),
+        "sd3": lambda: _sd3(pipe, prompts),
+        "flux": lambda: _flux(pipe, prompts, view.network.config.guidance_embeds),
+    }
+    if view.family not in encoders:
+        kinds = "of the class of IF, Stable Diffusion 1 or 2, SDXL, SD3 or Flux"
+        raise invalid_argument("pipe", type(pipe).__name__, kinds)
+    return encoders[view.family]()
 
 
-def _embeddings(pipe, prompts: list[str]) -> torch.Tensor:
-    if type(pipe).__name__.startswith("IF"):
-        words, _ = pipe.encode_prompt(prompts, do_classifier_free_guidance=False)
-    else:
-        words, _ = pipe.encode_prompt(prompts, pipe._execution_device, 1, do_classifier_free_guidance=False)
-    return words
+def _if(pipe: Any, prompts: list[str]) -> dict[str, torch.Tensor]:
+    embeds, _ = pipe.encode_prompt(prompts, do_classifier_free_guidance=False)
+    return {"encoder_hidden_states": embeds}
 
 
-def _sdxl(pipe, prompts: list[str]) -> dict[str, torch.Tensor]:
-    words, _, pooled, _ = pipe.encode_prompt(prompts, do_classifier_free_guidance=False)
+def _stable_diffusion(pipe: Any, prompts: list[str], device: torch.device) -> dict[str, torch.Tensor]:
+    embeds, _ = pipe.encode_prompt(prompts, device, 1, do_classifier_free_guidance=False)
+    return {"encoder_hidden_states": embeds}
+
+
+def _sdxl(pipe: Any, prompts: list[str]) -> dict[str, torch.Tensor]:
+    embeds, _, pooled, _ = pipe.encode_prompt(prompts, do_classifier_free_guidance=False)
     if pipe.config.force_zeros_for_empty_prompt:  # SDXL was trained with zeros in place of the embedding of ""
-        spoken = torch.tensor([bool(one) for one in prompts], device=words.device)
-        words, pooled = words * spoken[:, None, None], pooled * spoken[:, None]
+        not_empty = torch.tensor([bool(text) for text in prompts], device=embeds.device)
+        embeds, pooled = embeds * not_empty[:, None, None], pooled * not_empty[:, None]
     side = pipe.default_sample_size * pipe.vae_scale_factor
     # original size, crop, target size: an image that was neither scaled nor cropped
-    sizes = torch.tensor([[side, side, 0, 0, side, side]], device=words.device, dtype=words.dtype)
-    return {"encoder_hidden_states": words, "text_embeds": pooled, "time_ids": sizes.expand(len(prompts), -1)}
+    sizes = torch.tensor([[side, side, 0, 0, side, side]], device=embeds.device, dtype=embeds.dtype)
+    return {"encoder_hidden_states": embeds, "text_embeds": pooled, "time_ids": sizes.expand(len(prompts), -1)}
+
+
+def _sd3(pipe: Any, prompts: list[str]) -> dict[str, torch.Tensor]:
+    embeds, _, pooled, _ = pipe.encode_prompt(prompts, prompts, prompts, do_classifier_free_guidance=False)
+    return {"encoder_hidden_states": embeds, "pooled_projections": pooled}
+
+
+def _flux(pipe: Any, prompts: list[str], guidance_embeds: bool) -> dict[str, torch.Tensor]:
+    embeds, pooled, _ = pipe.encode_prompt(prompts, prompts)
+    conditioning = {"encoder_hidden_states": embeds, "pooled_projections": pooled}
+    if guidance_embeds:
+        guidance = torch.full((len(prompts),), FLUX_GUIDANCE, device=embeds.device, dtype=embeds.dtype)
+        conditioning["guidance"] = guidance
+    return conditioning

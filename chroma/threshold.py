@@ -1,35 +1,47 @@
-"""Clamp the prediction of x0 level by level (Appendix B).
+r"""Static threshold for multiple resolutions (Appendix B): clamp the prediction of x0 level by level.
 
-E[x0^(m) | x_tau^(m)] of Eq 37 is just D^m x0hat: lambda and tau cancel. So the static threshold for multiple
-resolutions is a pyramid reconstruction that clamps after each level.
+:math:`E[x_0^{(m)} | x_{\tau_m}^{(m)}]` of Eq 37 is :math:`D^m \hat x_0`, since :math:`\lambda_t^{(m)}` and
+:math:`\tau_m` cancel. The static threshold for multiple resolutions is therefore the reconstruction of x0 from its
+pyramid, with a clamp after each level. Log-SNRs are floats or tensors (B,).
 """
 
 from __future__ import annotations
 
 import torch
 
-from chroma._check import finite, refuse
-from chroma.predictors import NoisePredictor
-from chroma.pyramid import pyramid, residual, upsample
-from chroma.sampling import amplitudes, denoised
+from chroma._check import check_finite, invalid_argument
+from chroma.process import NoisePredictor, eps_from_x0, predict_x0, scales
+from chroma.pyramid import build_pyramid, residual, upsample
 
 
 def multi_resolution_threshold(
-    x: torch.Tensor, noise: torch.Tensor, log_snr: float, bound: float = 1.0
+    x: torch.Tensor, eps_hat: torch.Tensor, log_snr: float | torch.Tensor, bound: float = 1.0
 ) -> torch.Tensor:
-    """Algorithm 1 as meant: x0hat rebuilt from its coarsest level upwards, clamped to +-bound at every level.
+    """Rebuild the prediction of x0 from its coarsest level upwards, clamped at every level (Algorithm 1 as meant).
 
-    x, noise: (B, C, H, W), the state and the noise predicted in it; returns x0 of that shape. The coarsest level sets
-    the base and each finer one adds its residual (Algorithm 1 as printed: `threshold_as_printed`).
+    The coarsest level is the base, and each finer level adds its residual. `threshold_as_printed` is Algorithm 1 as
+    printed.
 
-    >>> x0, noise = torch.tensor([[[[2.0, 2.0], [2.0, 0.0]]]]), torch.zeros(1, 1, 2, 2)  # of mean 1.5
-    >>> multi_resolution_threshold(x0, noise, log_snr=100.0).flatten().tolist()  # the mean is clamped to 1
+    Args:
+        x: noised images, (B, C, H, W).
+        eps_hat: the noise predicted in them, (B, C, H, W).
+        log_snr: of all images, or one per image, (B,).
+        bound: levels are clamped to +-bound.
+
+    Returns:
+        The clamped prediction of x0, (B, C, H, W).
+
+    Raises:
+        ValueError: unless bound > 0 and `x` and `eps_hat` have the same shape.
+
+    >>> x0, eps_hat = torch.tensor([[[[2.0, 2.0], [2.0, 0.0]]]]), torch.zeros(1, 1, 2, 2)  # of mean 1.5
+    >>> multi_resolution_threshold(x0, eps_hat, log_snr=100.0).flatten().tolist()  # the mean is clamped to 1
     [1.0, 1.0, 1.0, -0.5]
     """
-    bound = finite("bound", bound, above=0)
-    if x.shape != noise.shape:
-        raise refuse("noise", tuple(noise.shape), f"of the shape of x, {tuple(x.shape)}")
-    *finer, coarsest = pyramid(denoised(x, noise, log_snr))
+    bound = check_finite("bound", bound, above=0)
+    if x.shape != eps_hat.shape:
+        raise invalid_argument("eps_hat", tuple(eps_hat.shape), f"of the shape of x, {tuple(x.shape)}")
+    *finer, coarsest = build_pyramid(predict_x0(x, eps_hat, log_snr))
     x0 = coarsest.clamp(-bound, bound)
     for level in reversed(finer):
         x0 = (upsample(x0) + residual(level)).clamp(-bound, bound)
@@ -37,40 +49,58 @@ def multi_resolution_threshold(
 
 
 def thresholded(predictor: NoisePredictor, bound: float = 1.0) -> NoisePredictor:
-    """`predictor` with its x0 clamped level by level (Algorithm 1 as meant) and its noise recomputed from that (Eq 7).
+    """Clamp the x0 of a predictor level by level, and recompute its noise from the clamped x0 (Eq 7).
 
-    Both must change: a sampler that clamps x0 and goes on with the raw noise takes a step towards neither.
+    Both must change: a sampler that clamps x0 and continues with the noise as predicted takes a step towards neither.
 
-    >>> from chroma.sampling import amplitudes, denoised
-    >>> bright = lambda x, log_snr: (x - 3 * amplitudes(log_snr)[0]) / amplitudes(log_snr)[1]  # of data that are all 3
+    Args:
+        predictor: of the noise.
+        bound: as in `multi_resolution_threshold`.
+
+    Returns:
+        The predictor of the recomputed noise.
+
+    >>> from chroma.process import predict_x0, scales
+    >>> bright = lambda x, log_snr: (x - 3 * scales(log_snr)[0]) / scales(log_snr)[1]  # of data that are 3 everywhere
     >>> x = torch.zeros(1, 1, 1, 1)
-    >>> [round(denoised(x, predictor(x, 0.0), 0.0).item(), 3) for predictor in (bright, thresholded(bright))]
+    >>> [round(predict_x0(x, predictor(x, 0.0), 0.0).item(), 3) for predictor in (bright, thresholded(bright))]
     [3.0, 1.0]
     """
 
-    def predict(x: torch.Tensor, log_snr: float) -> torch.Tensor:
-        x0 = multi_resolution_threshold(x, predictor(x, log_snr), log_snr, bound)
-        signal, sigma = amplitudes(log_snr)
-        return (x - signal * x0) / sigma
+    def predict(x: torch.Tensor, log_snr: float | torch.Tensor) -> torch.Tensor:
+        return eps_from_x0(x, multi_resolution_threshold(x, predictor(x, log_snr), log_snr, bound), log_snr)
 
     return predict
 
 
-def threshold_as_printed(x: torch.Tensor, noise: torch.Tensor, log_snr: float, bound: float = 1.0) -> torch.Tensor:
-    """Algorithm 1 line by line as printed, for the page on slips: at m = 0 it overwrites all that it has added.
+def threshold_as_printed(
+    x: torch.Tensor, eps_hat: torch.Tensor, log_snr: float | torch.Tensor, bound: float = 1.0
+) -> torch.Tensor:
+    """Follow Algorithm 1 line by line as printed, for the page on misprints: an ordinary clamp of x0.
 
-    >>> x0, noise = torch.tensor([[[[2.0, 2.0], [2.0, 0.0]]]]), torch.zeros(1, 1, 2, 2)
-    >>> threshold_as_printed(x0, noise, log_snr=100.0).flatten().tolist()  # an ordinary clamp
+    At m = 0 the printed algorithm overwrites all that it has added up before.
+
+    Args:
+        x: noised images, (B, C, H, W).
+        eps_hat: the noise predicted in them, (B, C, H, W).
+        log_snr: of all images, or one per image, (B,).
+        bound: x0 is clamped to +-bound.
+
+    Returns:
+        The clamped prediction of x0, (B, C, H, W).
+
+    >>> x0, eps_hat = torch.tensor([[[[2.0, 2.0], [2.0, 0.0]]]]), torch.zeros(1, 1, 2, 2)
+    >>> threshold_as_printed(x0, eps_hat, log_snr=100.0).flatten().tolist()  # an ordinary clamp
     [1.0, 1.0, 1.0, 0.0]
     """
-    signal, _ = amplitudes(log_snr)
-    alpha = signal**2
+    signal_scale, _ = scales(log_snr)
+    alpha = signal_scale**2
     x0 = torch.zeros_like(x)
-    level_x, level_noise = pyramid(x), pyramid(noise)
+    level_x, level_eps_hat = build_pyramid(x), build_pyramid(eps_hat)
     for m in range(len(level_x) - 1, -1, -1):
         alpha_tau = 4**m * alpha / ((4**m - 1) * alpha + 1)
         intensity = 2**m / (1 + (4**m - 1) * alpha) ** 0.5
-        mean = (intensity * level_x[m] - 2**m * (1 - alpha_tau) ** 0.5 * level_noise[m]) / alpha_tau**0.5  # Eq 37
+        mean = (intensity * level_x[m] - 2**m * (1 - alpha_tau) ** 0.5 * level_eps_hat[m]) / alpha_tau**0.5  # Eq 37
         if m > 0:
             # the coarsest level has nothing below it to subtract
             part = residual(mean) if m < len(level_x) - 1 else mean

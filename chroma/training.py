@@ -1,13 +1,15 @@
-"""The losses of Eqs 3, 20, 21 and 23, and one trainer::
+"""One trainer for the losses of Eqs 3, 20, 21 and 23.
+
+::
 
     python -m chroma.training --help
-    python -m chroma.training emoji-64-residual --out runs/emoji-64-residual
+    python -m chroma.training photos-32 --out runs/photos-32
     accelerate launch --multi_gpu --num_processes 2 -m chroma.training faces-32 --data FACES --out runs/faces-32
 
 (The last one, without GPUs, with ACCELERATE_USE_CPU=true in front.)
 
-Every random number of step k follows from the seed and k alone: a run that was killed goes on as if nothing had
-happened, and several processes compute what one would, each its share of the batch.
+Every random number of step k follows from the seed and k alone: an interrupted run resumes to the same weights, and
+several processes compute what one would, each its share of the batch.
 """
 
 from __future__ import annotations
@@ -21,155 +23,106 @@ import math
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 import chroma
-from chroma import data, scenes
-from chroma._check import refuse, replace_file
-from chroma._processes import accelerator as processes
-from chroma.data import checksum
-from chroma.networks import untrained
-from chroma.pyramid import downsample, residual
-from chroma.recipes import HELD_OUT_CROPS, RECIPES, SCENE_CROPS, Recipe, drawings
+from chroma import data
+from chroma._check import invalid_argument
+from chroma._files import write_atomically
+from chroma._processes import accelerator as make_accelerator
+from chroma.losses import mean_square, noise_loss, residual_loss
+from chroma.networks import build_pipeline
+from chroma.process import add_noise, eps_from_velocity, scales
+from chroma.pyramid import residual
+from chroma.recipes import HELD_OUT_CROPS, RECIPES, SCENE_CROPS, Recipe
 
 CHECKPOINT = "checkpoint.safetensors"
-Predictor = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # (x: (B, C, H, W), log_snr: (B,)) -> noise
+TRAINING_TIMES = 1000
+LOSSES_SHOWN = 50  # steps that the loss beside the progress bar is averaged over
+MONITOR_BATCH = 96  # images per forward of the monitor
 
 
-def noised(x0: torch.Tensor, noise: torch.Tensor, log_snr: torch.Tensor) -> torch.Tensor:
-    """x_t = sqrt(alpha) x0 + sqrt(1 - alpha) eps, each image at its own log-SNR, (B,) (Eq 1).
+class VelocityModel(torch.nn.Module):
+    r"""Text encoder and UNet in one: what is trained.
 
-    >>> x0, noise = torch.ones(2, 1, 1, 1), torch.zeros(2, 1, 1, 1)
-    >>> noised(x0, noise, torch.tensor([0.0, 100.0])).flatten()
-    tensor([0.7071, 1.0000])
-    """
-    signal, sigma = _amplitudes(log_snr)
-    return signal * x0 + sigma * noise
+    The output is the velocity :math:`\sqrt{\alpha}\,\epsilon - \sqrt{1 - \alpha}\,x_0`. A velocity stays of the size of
+    the data where there is hardly any signal, and so does the error of the x0 it stands for; an error in the noise
+    itself would be divided by :math:`\sqrt{\alpha}`.
 
-
-def noise_loss(predictor: Predictor, x0: torch.Tensor, noise: torch.Tensor, log_snr: torch.Tensor) -> torch.Tensor:
-    """`|eps - eps_theta(x_t, t)|^2` of each image, (B,), a mean over its C H W values (Eq 3).
-
-    x0, noise: (B, C, H, W); log_snr: (B,).
-
-    >>> x0, noise = torch.zeros(1, 1, 2, 2), torch.tensor([[[[2.0, 0.0], [0.0, 0.0]]]])
-    >>> noise_loss(lambda x, log_snr: torch.zeros_like(x), x0, noise, torch.zeros(1))  # 2^2 / 4
-    tensor([1.])
-    """
-    return _square(noise - predictor(noised(x0, noise, log_snr), log_snr))
-
-
-def low_loss(predictor: Predictor, x0: torch.Tensor, noise: torch.Tensor, log_snr: torch.Tensor) -> torch.Tensor:
-    """Eq 3 for the low-resolution images D x0 (Eq 20). x0: (B, C, H, W); noise: (B, C, H/2, W/2), of unit variance.
-
-    >>> black, noise = torch.zeros(1, 1, 4, 4), torch.ones(1, 1, 2, 2)
-    >>> low_loss(lambda x, log_snr: torch.zeros_like(x), black, noise, torch.zeros(1))
-    tensor([1.])
-    """
-    return noise_loss(predictor, downsample(x0), noise, log_snr)
-
-
-def residual_loss(predictor: Predictor, x0: torch.Tensor, noise: torch.Tensor, log_snr: torch.Tensor) -> torch.Tensor:
-    """`|eps - UD eps - eps_res(x_t, t)|^2` of each image, (B,), a mean over its C H W values (Eq 21).
-
-    White noise has 3/4 of its energy in this part: an eps_res of 0 has a loss of 0.75.
-
-    >>> x0, noise = torch.zeros(1, 1, 2, 2), torch.tensor([[[[2.0, 0.0], [0.0, 0.0]]]])
-    >>> residual_loss(lambda x, log_snr: torch.zeros_like(x), x0, noise, torch.zeros(1))  # (1.5^2 + 3 x 0.5^2) / 4
-    tensor([0.7500])
-    """
-    return _square(residual(noise) - predictor(noised(x0, noise, log_snr), log_snr))
-
-
-def level_loss(
-    predictor: Predictor, x0: torch.Tensor, noise: torch.Tensor, log_snr: torch.Tensor, level: int, levels: int
-) -> torch.Tensor:
-    """The loss of predictor number `level` among `levels` (Eq 23): residual noise of D^m x0, all of it for the last.
-
-    x0: (B, C, H, W), full size; noise: (B, C, H/2^m, W/2^m), of unit variance.
-
-    >>> silent, black = (lambda x, log_snr: torch.zeros_like(x)), torch.zeros(1, 1, 4, 4)
-    >>> level_loss(silent, black, torch.ones(1, 1, 4, 4), torch.zeros(1), level=0, levels=2)  # ones have no residual
-    tensor([0.])
-    >>> level_loss(silent, black, torch.ones(1, 1, 2, 2), torch.zeros(1), level=1, levels=2)
-    tensor([1.])
-    """
-    loss = noise_loss if level == levels - 1 else residual_loss
-    return loss(predictor, downsample(x0, level), noise, log_snr)
-
-
-def _square(error: torch.Tensor) -> torch.Tensor:
-    return error.square().mean((1, 2, 3))
-
-
-def _amplitudes(log_snr: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    z = log_snr[:, None, None, None]
-    return torch.sigmoid(z).sqrt(), torch.sigmoid(-z).sqrt()
-
-
-class Denoiser(torch.nn.Module):
-    """Text encoder and UNet in one: what is trained. The output is the velocity sqrt(alpha) eps - sqrt(1 - alpha) x0.
-
-    A velocity stays of the size of the data where there is hardly any signal, and so does the error of the x0 it
-    stands for; an error in the noise itself would be divided by sqrt(alpha).
+    Args:
+        unet: a UNet2DConditionModel.
+        text_encoder: a T5EncoderModel.
     """
 
-    def __init__(self, unet, text_encoder):
+    def __init__(self, unet: Any, text_encoder: Any):
         super().__init__()
         self.unet, self.text_encoder = unet, text_encoder
 
-    def forward(self, x, time, tokens, mask):
-        """The velocity in x, (B, C, H, W), at training times `time`, (B,), for prompts given as `tokens` and `mask`."""
-        words = self.text_encoder(input_ids=tokens, attention_mask=mask)[0]
-        return self.unet(x, time, encoder_hidden_states=words).sample[:, : x.shape[1]]
+    def forward(self, x: torch.Tensor, time: torch.Tensor, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Predict the velocity.
 
+        Args:
+            x: noised images, (B, C, H, W).
+            time: training times, (B,).
+            tokens: of the prompts, (B, tokens).
+            mask: attention mask of the tokens, (B, tokens).
 
-def _started(recipe: Recipe):
-    """The pipeline of the run to go on from, and its card."""
-    from chroma import models
-
-    if not (Path(recipe.start) / "card.json").is_file():
-        raise refuse("start", recipe.start, "the folder of a finished run, with its card.json")
-    pipe = models.load(recipe.start)
-    size, channels = pipe.unet.config.sample_size, tuple(pipe.unet.config.block_out_channels)
-    if (size, channels) != (recipe.size, recipe.channels):
-        raise refuse("start", f"a network of size {size}, channels {channels}", "of the recipe's size and channels")
-    return pipe, json.loads((Path(recipe.start) / "card.json").read_text(encoding="utf-8"))
+        Returns:
+            (B, C, H, W).
+        """
+        embeds = self.text_encoder(input_ids=tokens, attention_mask=mask)[0]
+        return self.unet(x, time, encoder_hidden_states=embeds).sample[:, : x.shape[1]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Batch:
-    """What one step sees: rows of the data set, and whether each loses its prompt; times; noise (B, C, H, W)."""
+class TrainingBatch:
+    """What one step is trained on.
+
+    Attributes:
+        rows: of the data set, (B,).
+        drop_cond: whether each loses its prompt, (B,) bool.
+        times: training times, (B,).
+        noise: (B, C, H, W).
+    """
 
     rows: np.ndarray
-    silent: np.ndarray
+    drop_cond: np.ndarray
     times: torch.Tensor
     noise: torch.Tensor
 
 
-def batch(recipe: Recipe, step: int, count: int) -> Batch:
-    """The batch of step number `step` from `count` images: a function of the seed and the step alone.
+def training_batch(recipe: Recipe, step: int, count: int) -> TrainingBatch:
+    """Choose the batch of one step: a function of the seed and the step alone.
 
     Each pass over the data is a new permutation of it.
 
+    Args:
+        recipe: of the model.
+        step: its number.
+        count: images in the data set.
+
+    Returns:
+        The batch.
+
     >>> from chroma.recipes import RECIPES
-    >>> seen = [row for step in range(2) for row in batch(RECIPES["emoji-8"], step, count=64).rows]
-    >>> sorted(seen) == list(range(64))  # a pass over 64 images is two batches of 32
+    >>> rows = [row for step in range(2) for row in training_batch(RECIPES["emoji-8"], step, count=64).rows]
+    >>> sorted(rows) == list(range(64))  # a pass over 64 images is two batches of 32
     True
     """
-    places = np.arange(step * recipe.batch, (step + 1) * recipe.batch)
+    places = np.arange(step * recipe.batch_size, (step + 1) * recipe.batch_size)
     rows = np.array([_order(recipe.seed, place // count, count)[place % count] for place in places])
     generator = torch.Generator().manual_seed(int(np.random.SeedSequence([recipe.seed, step]).generate_state(1)[0]))
-    shape = (recipe.batch, 3, recipe.size, recipe.size)
-    silent = torch.rand(recipe.batch, generator=generator) < recipe.dropout
-    times = torch.randint(0, 1000, (recipe.batch,), generator=generator)
+    shape = (recipe.batch_size, 3, recipe.size, recipe.size)
+    drop_cond = torch.rand(recipe.batch_size, generator=generator) < recipe.cond_drop_prob
+    times = torch.randint(0, TRAINING_TIMES, (recipe.batch_size,), generator=generator)
     noise = torch.randn(shape, generator=generator)
-    noisy = torch.rand(recipe.batch, generator=generator) < recipe.noisy
-    return Batch(rows, silent.numpy(), torch.where(noisy, 700 + times * 3 // 10, times), noise)
+    high_noise = torch.rand(recipe.batch_size, generator=generator) < recipe.high_noise_fraction
+    return TrainingBatch(rows, drop_cond.numpy(), torch.where(high_noise, 700 + times * 3 // 10, times), noise)
 
 
 @functools.lru_cache(maxsize=2)
@@ -178,24 +131,35 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
-    """A linear warm-up, then a cosine to 0.
+    """Compute the learning rate of a step: a linear warm-up, then a cosine to 0.
+
+    Args:
+        recipe: of the model.
+        step: its number.
+
+    Returns:
+        The learning rate.
 
     >>> from chroma.recipes import Recipe
-    >>> recipe = Recipe(images=16_000, batch=16, warmup=100, learning_rate=1e-3)
+    >>> recipe = Recipe(num_samples=16_000, batch_size=16, lr_warmup_steps=100, learning_rate=1e-3)
     >>> [round(learning_rate(recipe, step), 5) for step in (0, 99, 500, 1000)]
     [1e-05, 0.00098, 0.0005, 0.0]
     """
-    steps = recipe.images // recipe.batch
+    steps = recipe.num_samples // recipe.batch_size
     decay = (1 + math.cos(math.pi * step / steps)) / 2
-    return recipe.learning_rate * decay * min(1, (step + 1) / max(recipe.warmup, 1))
+    return recipe.learning_rate * decay * min(1, (step + 1) / max(recipe.lr_warmup_steps, 1))
 
 
 @dataclasses.dataclass(frozen=True)
 class Monitor:
     """What tells learning from memorising: images trained on, and images of the same kind held out.
 
-    trained, held_out: (images, prompts) each, of equal number; points: at how many moments of training, equally spaced,
-    the loss on both is computed, with the moving average of the weights, at fixed times and fixed noise.
+    The loss on both is computed with the moving average of the weights, at fixed times and with fixed noise.
+
+    Attributes:
+        trained: images, (N, 3, size, size), and their prompts.
+        held_out: as many images, and their prompts.
+        points: of the training, equally spaced, at which the losses are computed.
     """
 
     trained: tuple[np.ndarray, Sequence[str]]
@@ -203,123 +167,238 @@ class Monitor:
     points: int = 20
 
 
+class _Trainer:
+    """The state of one training run: everything that a step reads or changes."""
+
+    def __init__(self, recipe: Recipe, images: np.ndarray, prompts: Sequence[str], folder: Path):
+        from diffusers.training_utils import EMAModel
+
+        self.recipe, self.images, self.folder = recipe, images, folder
+        self.accelerator = make_accelerator(mixed_precision=recipe.mixed_precision)
+        if recipe.batch_size % self.accelerator.num_processes:
+            must = f"a multiple of the {self.accelerator.num_processes} processes"
+            raise invalid_argument("batch_size", recipe.batch_size, must)
+        self.pipe, self.previous = _initial_pipeline(recipe, prompts)
+        self.inputs = self.tokenize([*prompts, ""])
+        alphas = self.pipe.scheduler.alphas_cumprod.double()
+        model = VelocityModel(self.pipe.unet, self.pipe.text_encoder)
+        self.model = model.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        self.weights = list(self.model.parameters())
+        self.optimizer = torch.optim.AdamW(
+            self.weights, recipe.learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True
+        )
+        self.ema = EMAModel(self.weights, decay=recipe.ema_decay, use_ema_warmup=True, power=1.0, foreach=True)
+        self.run = {"recipe": dataclasses.asdict(recipe), "data": data.checksum(images, prompts)}
+        self.steps = recipe.num_samples // recipe.batch_size
+        self.step, self.seconds, self.losses = _resume(folder, self.run, self.model, self.optimizer, self.ema)
+        self.started = time.monotonic()
+        self.net, self.optimizer = self.accelerator.prepare(self.model, self.optimizer)
+        self.ema.to(self.device)
+        self.log_snrs = torch.log(alphas / (1 - alphas)).float().to(self.device)
+
+    @property
+    def device(self) -> torch.device:
+        return self.accelerator.device
+
+    def tokenize(self, prompts: Sequence[str]) -> Any:
+        return self.pipe.tokenizer(
+            list(prompts), padding="max_length", max_length=77, truncation=True, return_tensors="pt"
+        )
+
+    def train_step(self) -> torch.Tensor:
+        """Take one step; returns its loss."""
+        recipe, device = self.recipe, self.device
+        batch = training_batch(recipe, self.step, len(self.images))
+        share = recipe.batch_size // self.accelerator.num_processes
+        own = slice(self.accelerator.process_index * share, (self.accelerator.process_index + 1) * share)
+        rows = batch.rows[own]
+        prompt_rows = np.where(batch.drop_cond[own], len(self.images), rows)  # the last prompt is the empty one
+        tokens = self.inputs.input_ids[prompt_rows].to(device)
+        mask = self.inputs.attention_mask[prompt_rows].to(device)
+        x0 = torch.from_numpy(self.images[rows].astype(np.float32)).to(device)
+        noise, times = batch.noise[own].to(device), batch.times[own].to(device)
+
+        def predictor(x, log_snr):
+            with self.accelerator.autocast():
+                velocity = self.net(x.to(memory_format=torch.channels_last), times, tokens, mask)
+            # in float32: near pure noise eps is almost x
+            eps_hat = eps_from_velocity(x, velocity.float(), log_snr)
+            return residual(eps_hat) if recipe.residual else eps_hat
+
+        log_snr = self.log_snrs[times]
+        loss_of = residual_loss if recipe.residual else noise_loss
+        # divided by alpha, an error of the noise is one of the velocity: every time has the same weight
+        loss = (loss_of(predictor, x0, noise, log_snr) / torch.sigmoid(log_snr)).mean()
+        self.accelerator.backward(loss)
+        self.accelerator.clip_grad_norm_(self.weights, 1.0)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(recipe, self.step)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.ema.step(self.weights)
+        self.step += 1
+        return loss.detach()
+
+    def monitor(self, monitor: Monitor) -> None:
+        """Add a row to the curve of losses, computed with the moving average of the weights."""
+        self.ema.store(self.weights)
+        self.ema.copy_to(self.weights)
+        losses = [self._loss(*images_and_prompts) for images_and_prompts in (monitor.trained, monitor.held_out)]
+        self.losses.append([self.step * self.recipe.batch_size, *losses])
+        self.ema.restore(self.weights)
+
+    @torch.no_grad()
+    def _loss(self, images: np.ndarray, prompts: Sequence[str]) -> float:
+        """The training loss of a set of images at evenly spread times, with noise that is the same at every call."""
+        generator = torch.Generator().manual_seed(self.recipe.seed)
+        # the golden ratio spreads the times of neighbouring images, which are of one photograph
+        all_times = ((torch.arange(len(images)) * 0.6180339887 % 1) * len(self.log_snrs)).long()
+        losses = []
+        for start in range(0, len(images), MONITOR_BATCH):
+            rows = slice(start, start + MONITOR_BATCH)
+            inputs = self.tokenize(prompts[rows]).to(self.device)
+            x0 = torch.from_numpy(images[rows].astype(np.float32))
+            noise = torch.randn(x0.shape, generator=generator).to(self.device)
+            x0, times = x0.to(self.device), all_times[rows].to(self.device)
+            x = add_noise(x0, noise, self.log_snrs[times])
+            with self.accelerator.autocast():
+                x = x.to(memory_format=torch.channels_last)
+                velocity = self.model(x, times, inputs.input_ids, inputs.attention_mask)
+            signal_scale, noise_scale = scales(self.log_snrs[times])
+            error = signal_scale * noise - noise_scale * x0 - velocity.float()
+            losses.append(mean_square(residual(error) if self.recipe.residual else error))
+        return round(float(torch.cat(losses).mean()), 6)
+
+    def checkpoint(self) -> None:
+        """Write everything that the next step depends on, in one file that is there whole or not at all."""
+        from safetensors.torch import save
+
+        if not self.accelerator.is_main_process:
+            return
+        tensors = {f"model.{name}": tensor for name, tensor in self.model.named_parameters()}
+        tensors |= {f"ema.{i}": tensor for i, tensor in enumerate(self.ema.shadow_params)}
+        for i, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{i}.{name}": tensor for name, tensor in state.items()}
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        record = {
+            "step": self.step,
+            "seconds": self.elapsed(),
+            "losses": self.losses,
+            "ema_steps": self.ema.optimization_step,
+        }
+        metadata = {"run": json.dumps(self.run), "record": json.dumps(record)}
+        write_atomically(self.folder / CHECKPOINT, save(tensors, metadata))
+
+    def elapsed(self) -> float:
+        """Seconds spent in all, those before an interruption included."""
+        return self.seconds + time.monotonic() - self.started
+
+    def save(self) -> Any:
+        """Save the pipeline, with the moving average of the weights in half precision, and its card."""
+        self.ema.copy_to(self.weights)
+        self.pipe.unet.to(memory_format=torch.contiguous_format)
+        self.pipe.to(dtype=torch.float16)
+        if self.accelerator.is_main_process:
+            self.pipe.save_pretrained(self.folder)
+            seen, minutes = self.steps * self.recipe.batch_size, round(self.elapsed() / 60, 1)
+            card = {**self.run, "images_seen": seen, "minutes": minutes, **_machine(self.accelerator)}
+            card |= {"losses": self.losses} if self.losses else {}
+            card |= {"init_from": self.previous} if self.previous else {}
+            write_atomically(self.folder / "card.json", json.dumps(card, indent=1).encode())
+        self.accelerator.wait_for_everyone()
+        self.accelerator.end_training()
+        return self.pipe
+
+
 def train(
     recipe: Recipe,
     images: np.ndarray,
     prompts: Sequence[str],
     folder: str | Path,
-    every: int = 500,
+    checkpoint_every: int = 500,
     monitor: Monitor | None = None,
-):
-    """Train by `recipe` and return the ``diffusers.IFPipeline``, saved in `folder` in half precision with its run card.
+) -> Any:
+    """Train a model and save it, in half precision, with its card.
 
-    images: (N, 3, size, size), floats in [-1, 1]; prompts: N. A checkpoint is written every `every` steps; called
-    again with the same arguments, the run goes on from there, to the same weights. The card has the losses of
-    `monitor`, if one is given, as rows (images seen, loss on trained images, loss on held-out images). Raises
-    ValueError for images of another shape, a recipe that cannot be met, and if the checkpoint in `folder` is of another
-    run or is corrupt.
+    Called again with the same arguments, an interrupted run resumes from its checkpoint, to the same weights.
+
+    Args:
+        recipe: of the model.
+        images: (N, 3, size, size), floats in [-1, 1].
+        prompts: one per image.
+        folder: for the pipeline, its card and checkpoints.
+        checkpoint_every: steps between checkpoints.
+        monitor: sets of images whose losses the card is to have, as rows (images seen, loss on trained images, loss on
+            held-out images).
+
+    Returns:
+        The ``diffusers.IFPipeline``.
+
+    Raises:
+        ValueError: for images of another shape, a recipe that cannot be met, and a checkpoint in `folder` of another
+            run or corrupt.
     """
-    from diffusers.training_utils import EMAModel
     from tqdm import tqdm
 
-    if images.shape[1:] != (3, recipe.size, recipe.size) or not len(images) or images.dtype.kind != "f":
-        must = f"floats of shape (N, 3, {recipe.size}, {recipe.size}), N >= 1"
-        raise refuse("images", f"{images.dtype} of shape {images.shape}", must)
-    if len(prompts) != len(images):
-        raise refuse("prompts", f"{len(prompts)} of them", f"one for each of the {len(images)} images")
-    if recipe.images < recipe.batch:
-        raise refuse("images", recipe.images, f"at least one batch of {recipe.batch}")
-    accelerator = processes(mixed_precision=recipe.precision)
-    if recipe.batch % accelerator.num_processes:
-        raise refuse("batch", recipe.batch, f"a multiple of the {accelerator.num_processes} processes")
+    _check_data(recipe, images, prompts)
     folder = Path(folder)
+    trainer = _Trainer(recipe, images, prompts, folder)
     folder.mkdir(parents=True, exist_ok=True)
-
-    pipe, before = _started(recipe) if recipe.start else (untrained(recipe, prompts), None)
-    inputs = pipe.tokenizer([*prompts, ""], padding="max_length", max_length=77, truncation=True, return_tensors="pt")
-    alphas = pipe.scheduler.alphas_cumprod.double()
-    log_snrs = torch.log(alphas / (1 - alphas)).float()
-    model = Denoiser(pipe.unet, pipe.text_encoder).to(memory_format=torch.channels_last).train()
-    weights = list(model.parameters())
-    optimizer = torch.optim.AdamW(weights, recipe.learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
-    ema = EMAModel(weights, decay=recipe.ema, use_ema_warmup=True, power=1.0, foreach=True)
-    run = {"recipe": dataclasses.asdict(recipe), "data": checksum(images, prompts)}
-    first, seconds, curve = _resume(folder, run, model, optimizer, ema)
-    net, optimizer = accelerator.prepare(model, optimizer)
-    ema.to(accelerator.device)
-    log_snrs = log_snrs.to(accelerator.device)
-
-    loss_of = residual_loss if recipe.residual else noise_loss
-    share = recipe.batch // accelerator.num_processes
-    mine = slice(accelerator.process_index * share, (accelerator.process_index + 1) * share)
-    steps = recipe.images // recipe.batch
-    started, shown = time.monotonic(), []
+    monitor_every = max(1, trainer.steps // monitor.points) if monitor else 0
     progress = tqdm(
-        total=steps * recipe.batch,
-        initial=first * recipe.batch,
+        total=trainer.steps * recipe.batch_size,
+        initial=trainer.step * recipe.batch_size,
         unit=" images",
-        disable=not accelerator.is_local_main_process,
+        disable=not trainer.accelerator.is_local_main_process,
         mininterval=10,
     )
-    for step in range(first, steps):
-        now = batch(recipe, step, len(images))
-        rows, device = now.rows[mine], accelerator.device
-        spoken = np.where(now.silent[mine], len(images), rows)
-        tokens, mask = inputs.input_ids[spoken].to(device), inputs.attention_mask[spoken].to(device)
-        x0 = torch.from_numpy(images[rows].astype(np.float32)).to(device)
-        noise, times = now.noise[mine].to(device), now.times[mine].to(device)
-
-        def predict(x, log_snr, times=times, tokens=tokens, mask=mask):
-            with accelerator.autocast():
-                velocity = net(x.to(memory_format=torch.channels_last), times, tokens, mask)
-            signal, sigma = _amplitudes(log_snr)
-            predicted = signal * velocity.float() + sigma * x  # eps, in float32: near pure noise it is almost x
-            return residual(predicted) if recipe.residual else predicted
-
-        log_snr = log_snrs[times]
-        # divided by alpha, an error of the noise is one of the velocity: every time weighs the same
-        loss = (loss_of(predict, x0, noise, log_snr) / torch.sigmoid(log_snr)).mean()
-        accelerator.backward(loss)
-        accelerator.clip_grad_norm_(weights, 1.0)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(recipe, step)
-        optimizer.step()
-        optimizer.zero_grad()
-        ema.step(weights)
-
-        shown.append(loss.detach())
-        progress.update(recipe.batch)
-        if len(shown) == 50:
+    shown: list[torch.Tensor] = []
+    while trainer.step < trainer.steps:
+        shown.append(trainer.train_step())
+        progress.update(recipe.batch_size)
+        if len(shown) == LOSSES_SHOWN:
             progress.set_postfix(loss=f"{torch.stack(shown).mean().item():.4f}")
             shown.clear()
-        if monitor and (step + 1) % max(1, steps // monitor.points) == 0:
-            ema.store(weights)
-            ema.copy_to(weights)
-            measure = functools.partial(_monitored_loss, recipe, model, pipe.tokenizer, log_snrs, accelerator)
-            curve.append([(step + 1) * recipe.batch, measure(*monitor.trained), measure(*monitor.held_out)])
-            ema.restore(weights)
-            progress.write("images seen {}, loss {:.4f} on trained and {:.4f} on held-out ones".format(*curve[-1]))
-        if (step + 1) % every == 0 and step + 1 < steps and accelerator.is_main_process:
-            _checkpoint(folder, run, step + 1, seconds + time.monotonic() - started, curve, model, optimizer, ema)
+        if monitor and trainer.step % monitor_every == 0:
+            trainer.monitor(monitor)
+            progress.write(
+                "images seen {}, loss {:.4f} on trained and {:.4f} on held-out ones".format(*trainer.losses[-1])
+            )
+        if trainer.step % checkpoint_every == 0 and trainer.step < trainer.steps:
+            trainer.checkpoint()
     progress.close()
-    if accelerator.is_main_process:
-        seconds += time.monotonic() - started
-        _checkpoint(folder, run, steps, seconds, curve, model, optimizer, ema)
-    ema.copy_to(weights)
-    pipe.unet.to(memory_format=torch.contiguous_format)
-    pipe.to(dtype=torch.float16)
-    if accelerator.is_main_process:
-        pipe.save_pretrained(folder)
-        card = {**run, "images_seen": steps * recipe.batch, "minutes": round(seconds / 60, 1), **_machine(accelerator)}
-        card |= {"losses": curve} if curve else {}
-        card |= {"start": before} if before else {}
-        replace_file(folder / "card.json", json.dumps(card, indent=1).encode())
-    accelerator.wait_for_everyone()
-    accelerator.end_training()
-    return pipe
+    trainer.checkpoint()
+    return trainer.save()
 
 
-def _machine(accelerator) -> dict:
+def _check_data(recipe: Recipe, images: np.ndarray, prompts: Sequence[str]) -> None:
+    if images.shape[1:] != (3, recipe.size, recipe.size) or not len(images) or images.dtype.kind != "f":
+        must = f"floats of shape (N, 3, {recipe.size}, {recipe.size}), N >= 1"
+        raise invalid_argument("images", f"{images.dtype} of shape {images.shape}", must)
+    if len(prompts) != len(images):
+        raise invalid_argument("prompts", f"{len(prompts)} prompts", f"one for each of the {len(images)} images")
+    if recipe.num_samples < recipe.batch_size:
+        raise invalid_argument("num_samples", recipe.num_samples, f"at least one batch of {recipe.batch_size}")
+
+
+def _initial_pipeline(recipe: Recipe, prompts: Sequence[str]) -> tuple[Any, dict | None]:
+    """An untrained pipeline, or that of the run to start from with the card of that run."""
+    from chroma import models
+
+    if not recipe.init_from:
+        return build_pipeline(recipe, prompts), None
+    card = Path(recipe.init_from) / "card.json"
+    if not card.is_file():
+        raise invalid_argument("init_from", recipe.init_from, "the folder of a finished run, with its card.json")
+    pipe = models.load(recipe.init_from)
+    size, channels = pipe.unet.config.sample_size, tuple(pipe.unet.config.block_out_channels)
+    if (size, channels) != (recipe.size, recipe.block_out_channels):
+        network = f"a network of size {size}, block_out_channels {channels}"
+        raise invalid_argument("init_from", network, "of the recipe's size and block_out_channels")
+    return pipe, json.loads(card.read_text(encoding="utf-8"))
+
+
+def _machine(accelerator: Any) -> dict:
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
     )
@@ -330,58 +409,15 @@ def _machine(accelerator) -> dict:
     }
 
 
-@torch.no_grad()
-def _monitored_loss(recipe, model, tokenizer, log_snrs, accelerator, images, prompts) -> float:
-    """The training loss of a set of images at evenly spread times, with noise that is the same at every call."""
-    generator = torch.Generator().manual_seed(recipe.seed)
-    # the golden ratio spreads the times of neighbouring images, which are of one photograph
-    times = ((torch.arange(len(images)) * 0.6180339887 % 1) * len(log_snrs)).long()
-    losses = []
-    for start in range(0, len(images), 96):
-        rows = slice(start, start + 96)
-        inputs = tokenizer(
-            list(prompts[rows]), padding="max_length", max_length=77, truncation=True, return_tensors="pt"
-        ).to(accelerator.device)
-        x0 = torch.from_numpy(images[rows].astype(np.float32))
-        noise = torch.randn(x0.shape, generator=generator).to(accelerator.device)
-        x0, time_ = x0.to(accelerator.device), times[rows].to(accelerator.device)
-        x = noised(x0, noise, log_snrs[time_])
-        with accelerator.autocast():
-            velocity = model(x.to(memory_format=torch.channels_last), time_, inputs.input_ids, inputs.attention_mask)
-        signal, sigma = _amplitudes(log_snrs[time_])
-        error = signal * noise - sigma * x0 - velocity.float()
-        losses.append(_square(residual(error) if recipe.residual else error))
-    return round(float(torch.cat(losses).mean()), 6)
-
-
-def _checkpoint(folder: Path, run: dict, step: int, seconds: float, curve: list, model, optimizer, ema) -> None:
-    """Everything that the next step depends on, in one file that is there whole or not at all."""
-    from safetensors.torch import save
-
-    tensors = {f"model.{name}": tensor for name, tensor in model.named_parameters()}
-    tensors |= {f"ema.{i}": tensor for i, tensor in enumerate(ema.shadow_params)}
-    for i, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{i}.{name}": tensor for name, tensor in state.items()}
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    record = {"step": step, "seconds": seconds, "losses": curve, "ema_steps": ema.optimization_step}
-    replace_file(folder / CHECKPOINT, save(tensors, {"run": json.dumps(run), "record": json.dumps(record)}))
-
-
-def _resume(folder: Path, run: dict, model, optimizer, ema) -> tuple[int, float, list]:
+def _resume(folder: Path, run: dict, model: torch.nn.Module, optimizer: Any, ema: Any) -> tuple[int, float, list]:
     """Load the checkpoint in `folder`, if any: the step to go on with, seconds spent and losses monitored so far."""
-    from safetensors import SafetensorError, safe_open
-
     path = folder / CHECKPOINT
     if not path.is_file():
         return 0, 0.0, []
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata()
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
-    except SafetensorError as error:
-        raise ValueError(f"the checkpoint {path} is corrupt ({error}): delete it to start again") from error
+    tensors, metadata = _read_checkpoint(path)
     if json.loads(metadata["run"]) != json.loads(json.dumps(run)):
-        raise refuse("folder", str(folder), "empty, or hold a checkpoint of the same recipe and data")
+        must = "empty, or hold a checkpoint of the same recipe and data"
+        raise invalid_argument("folder", str(folder), must)
     record = json.loads(metadata["record"])
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -398,30 +434,44 @@ def _resume(folder: Path, run: dict, model, optimizer, ema) -> tuple[int, float,
     return record["step"], record["seconds"], record.get("losses", [])
 
 
+def _read_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
+    except SafetensorError as error:
+        raise ValueError(f"the checkpoint {path} is corrupt ({error}): delete it to start again") from error
+    return tensors, metadata
+
+
 def _below(prefix: str, tensors: dict) -> dict:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line: a recipe by name, any of its fields changed, on the bundled drawings or a folder of images."""
+    """Run the command line: a recipe by name, any of its fields changed, on its data or on a folder of images.
+
+    Args:
+        arguments: of the command line, ``sys.argv`` by default.
+    """
     parser = argparse.ArgumentParser(prog="python -m chroma.training", description="Train a small diffusion model.")
     parser.add_argument("recipe", choices=RECIPES, help="where to start from; the options change single fields of it")
     parser.add_argument("--out", required=True, type=Path, help="folder for the pipeline, its card and checkpoints")
-    parser.add_argument(
-        "--data", type=Path, help="a folder of images (JPEG, PNG, ...) in place of the bundled drawings"
-    )
-    parser.add_argument("--every", type=int, default=500, help="steps between checkpoints (%(default)s)")
+    parser.add_argument("--data", type=Path, help="a folder of images (JPEG, PNG, ...) in place of the bundled ones")
+    parser.add_argument("--checkpoint-every", type=int, default=500, help="steps between checkpoints (%(default)s)")
     for field in dataclasses.fields(Recipe):
-        _option(parser, field)
+        _add_option(parser, field)
     args = vars(parser.parse_args(arguments))
-    name, out, folder, every = (args.pop(key) for key in ("recipe", "out", "data", "every"))
-    changes = {key: tuple(value) if isinstance(value, list) else value for key, value in args.items()}
+    name, out, folder, every = (args.pop(key) for key in ("recipe", "out", "data", "checkpoint_every"))
+    changes: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in args.items()}
     recipe = dataclasses.replace(RECIPES[name], **{key: value for key, value in changes.items() if value is not None})
-    images, prompts, monitor = _data(recipe, folder)
+    images, prompts, monitor = _load_data(recipe, folder)
     train(recipe, images, prompts, out, every, monitor)
 
 
-def _option(parser: argparse.ArgumentParser, field: dataclasses.Field) -> None:
+def _add_option(parser: argparse.ArgumentParser, field: dataclasses.Field) -> None:
     name, kind = f"--{field.name.replace('_', '-')}", type(field.default)
     if kind is bool:
         parser.add_argument(name, action=argparse.BooleanOptionalAction)
@@ -431,24 +481,21 @@ def _option(parser: argparse.ArgumentParser, field: dataclasses.Field) -> None:
         parser.add_argument(name, type=str if field.default is None else kind)
 
 
-def _data(recipe: Recipe, folder: Path | None) -> tuple[np.ndarray, list[str], Monitor | None]:
-    if folder is None and recipe.dataset == "scenes":
-        taught, held_out = (
-            scenes.scenes(recipe.size, crops, split=split)
-            for crops, split in ((SCENE_CROPS, "training"), (HELD_OUT_CROPS, "held-out"))
-        )
-        # as many trained images as held-out ones, of photographs spread over all of them
-        rows = np.linspace(0, len(taught.images) - 1, len(held_out.images)).astype(int)
-        trained = taught.images[rows], [taught.prompts[row] for row in rows]
-        monitor = Monitor(trained, (held_out.images, held_out.prompts))
-        return taught.images, scenes.partial_prompts(taught), monitor
-    if folder is None:
-        known, prompts = drawings(recipe.size)
-        return known.images, prompts, None
-    found = data.folder(folder, recipe.size)
-    for note in found.notes:
-        logging.getLogger(__name__).warning(note)
-    return found.images, [""] * len(found.images), None
+def _load_data(recipe: Recipe, folder: Path | None) -> tuple[np.ndarray, list[str], Monitor | None]:
+    if folder is not None:
+        found = data.folder(folder, recipe.size)
+        for note in found.notes:
+            logging.getLogger(__name__).warning(note)
+        return found.images, [""] * len(found.images), None
+    if recipe.dataset == "scenes":
+        trained = data.scenes(recipe.size, SCENE_CROPS, split="training")
+        held_out = data.scenes(recipe.size, HELD_OUT_CROPS, split="held-out")
+        # as many trained images as held-out ones, spread over all photographs and styles
+        rows = np.linspace(0, len(trained.images) - 1, len(held_out.images)).astype(int)
+        monitored = trained.images[rows], [trained.prompts[row] for row in rows]
+        return trained.images, data.partial_prompts(trained), Monitor(monitored, (held_out.images, held_out.prompts))
+    drawings, prompts = data.training_drawings(recipe.size)
+    return drawings.images, prompts, None
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Every page for every reader: axe-core finds nothing serious, light and dark, each on a desk and on a phone."""
+"""Every page is accessible: axe-core finds nothing serious, light and dark, on a desktop and on a phone."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from test_site import PAGES, opened, scroll_through
 
-GRAVE = ("serious", "critical")
+SERIOUS = ("serious", "critical")
 
 
 def violations(page) -> list[str]:
     """Serious findings of axe-core (WCAG 2.1 A and AA, and its best practices), each with the elements it is about."""
-    found = Axe().run(page).response["violations"]
+    findings = Axe().run(page).response["violations"]
     return [
-        f"{one['id']} ({one['impact']}): {one['help']}: {[node['html'][:160] for node in one['nodes'][:3]]}"
-        for one in found
-        if one["impact"] in GRAVE
+        f"{finding['id']} ({finding['impact']}): {finding['help']}: {[n['html'][:160] for n in finding['nodes'][:3]]}"
+        for finding in findings
+        if finding["impact"] in SERIOUS
     ]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("name", [*PAGES, "search", "genindex"])
-def test_a_page_has_no_serious_obstacle(browser, site, name, theme):
+def test_a_page_has_no_serious_accessibility_violation(browser, site, name, theme):
     for size in ({"width": 1280, "height": 900}, {"width": 360, "height": 740}):
         with opened(browser, f"{site}/{name}.html", color_scheme=theme, viewport=size) as (page, _):
             scroll_through(page)
@@ -37,7 +37,7 @@ def test_the_first_press_of_tab_offers_to_skip_to_the_text(browser, site):
         assert "skip" in page.evaluate("document.activeElement.textContent").lower()
 
 
-def test_on_paper_the_explorer_leaves_a_still_picture(browser, site):
+def test_on_paper_a_still_picture_replaces_the_explorer(browser, site):
     with opened(browser, f"{site}/book/explorer.html") as (page, _):
         page.wait_for_selector(".chroma-view canvas")
         still, view = page.locator(".still img").first, page.locator(".chroma-view").first

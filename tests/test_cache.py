@@ -1,4 +1,4 @@
-"""Nothing stale is ever published: shown on a book of one page, built by the real configuration and extension."""
+"""Outputs are executed anew when what they depend on changes: a book of one page, built by the real configuration."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+pytestmark = pytest.mark.slow  # each build of a book takes seconds
 
 ROOT = Path(__file__).parents[1]
 
@@ -54,9 +56,9 @@ class Book:
         (folder / "_toc.yml").write_text("format: jb-book\nroot: book/page\n")
         (folder / "book/page.md").write_text(PAGE)
         (folder / "chroma").mkdir()
-        self.say(1)
+        self.set_number(1)
 
-    def say(self, number: int) -> None:
+    def set_number(self, number: int) -> None:
         (self.folder / "chroma/__init__.py").write_text(f"NUMBER = {number}\n")
 
     def build(self, **environment: str) -> subprocess.CompletedProcess:
@@ -68,8 +70,8 @@ class Book:
 
     def published(self, **environment: str) -> int:
         """The number on the page after a build."""
-        built = self.build(**environment)
-        assert built.returncode == 0, built.stdout + built.stderr
+        completed = self.build(**environment)
+        assert completed.returncode == 0, completed.stdout + completed.stderr
         html = (self.folder / "_build/html/book/page.html").read_text()
         return int(re.search(r"the package says (\d+)", html)[1])
 
@@ -83,7 +85,7 @@ def book(tmp_path):
     return Book(tmp_path)
 
 
-def test_an_edit_of_the_package_executes_its_notebooks_anew_and_going_back_costs_nothing(book):
+def test_an_edit_of_the_package_executes_its_notebooks_again_and_undoing_it_does_not(book):
     assert (book.published(), book.runs) == (1, 1)
     assert (book.published(), book.runs) == (1, 1)  # unchanged
 
@@ -91,14 +93,14 @@ def test_an_edit_of_the_package_executes_its_notebooks_anew_and_going_back_costs
     os.utime(package, (0, 0))
     assert (book.published(), book.runs) == (1, 1)  # touched, not changed
 
-    book.say(2)
+    book.set_number(2)
     assert (book.published(), book.runs) == (2, 2)
 
     (book.folder / "chroma/data.bin").write_bytes(b"new data")
     assert (book.published(), book.runs) == (2, 3)
 
     (book.folder / "chroma/data.bin").unlink()
-    book.say(1)
+    book.set_number(1)
     assert (book.published(), book.runs) == (1, 3)  # as it was at first
 
     assert (book.published(CHROMA_IMAGES="elsewhere"), book.runs) == (1, 4)
@@ -119,17 +121,17 @@ def test_an_edit_of_the_package_executes_its_notebooks_anew_and_going_back_costs
 def test_a_fault_on_a_page_fails_the_build_and_is_named(book, fault, complaint):
     page = book.folder / "book/page.md"
     page.write_text(PAGE + "\n" + fault + "\n")
-    built = book.build()
-    assert built.returncode != 0
-    assert complaint in built.stdout + built.stderr
+    completed = book.build()
+    assert completed.returncode != 0
+    assert complaint in completed.stdout + completed.stderr
 
 
-def test_old_executions_are_deleted_but_not_the_latest(book):
+def test_only_the_latest_caches_are_kept(book):
     caches = book.folder / "_build/.jupyter_cache"
     for age in range(5):
         (caches / f"{age} days old").mkdir(parents=True)
         os.utime(caches / f"{age} days old", (1e9 - 86400 * age, 1e9 - 86400 * age))
     book.published()
-    kept = {folder.name for folder in caches.iterdir()}
-    assert len(kept) == 4
-    assert {"0 days old", "1 days old", "2 days old"} < kept
+    folders = {folder.name for folder in caches.iterdir()}
+    assert len(folders) == 4
+    assert {"0 days old", "1 days old", "2 days old"} < folders

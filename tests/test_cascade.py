@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from chroma.chromatography import intensity, shift
+from chroma.chromatography import intensity, level_log_snr
 from chroma.exact import EmpiricalPredictor, GaussianPredictor
 from chroma.predictors import cascade, residual_part
+from chroma.process import add_noise, predict_x0, scales
 from chroma.pyramid import band_energy, band_sizes, downsample, upsample
-from chroma.sampling import add_noise, amplitudes, ddim, denoised
+from chroma.sampling import ddim
 
 SIZE = 32
 POWER = 4.0 ** np.arange(6) * np.array([0.02, 0.03, 0.05, 0.06, 0.08, 0.3])  # not quite 1/f^2
@@ -42,7 +43,7 @@ def test_a_cascade_of_exact_predictors_of_a_gaussian_is_its_exact_predictor(coun
 def test_two_levels_are_eq_22_to_the_letter():
     x = torch.randn((2, 3, SIZE, SIZE), generator=generator(), dtype=torch.float64)
     log_snr = -2.0
-    alpha = amplitudes(log_snr)[0] ** 2
+    alpha = scales(log_snr)[0] ** 2
     low = gaussian(1)(2 / (1 + 3 * alpha) ** 0.5 * downsample(x), log_snr + np.log(4))
     fine = residual_part(gaussian())
     torch.testing.assert_close(cascade([fine, gaussian(1)])(x, log_snr), upsample(low) / 2 + fine(x, log_snr))
@@ -80,13 +81,13 @@ def test_without_intensity_rescaling_an_exact_predictor_leaves_noise_in_every_ba
 def test_on_data_whose_bands_depend_on_one_another_the_cascade_is_an_approximation():
     # the coarse predictor cannot use what fine detail tells it: its error grows, never falls
     images = torch.randn((30, 3, 8, 8), generator=generator(), dtype=torch.float64).clamp(-1, 1)
-    whole, coarse = EmpiricalPredictor(images), EmpiricalPredictor(downsample(images))
+    complete, coarse = EmpiricalPredictor(images), EmpiricalPredictor(downsample(images))
     log_snr = -4.0
     x0 = images.repeat(20, 1, 1, 1)
     x = add_noise(x0, torch.randn(x0.shape, generator=generator(1), dtype=torch.float64), log_snr)
     errors = [
-        (denoised(x, predictor(x, log_snr), log_snr) - x0).square().mean((1, 2, 3))
-        for predictor in (cascade([residual_part(whole), coarse]), whole)
+        (predict_x0(x, predictor(x, log_snr), log_snr) - x0).square().mean((1, 2, 3))
+        for predictor in (cascade([residual_part(complete), coarse]), complete)
     ]
     worse = errors[0] - errors[1]
     assert worse.mean() > 5 * worse.std() / len(worse) ** 0.5
@@ -102,7 +103,7 @@ def test_each_level_is_asked_on_its_own_clock_with_its_own_intensity():
     x = torch.randn((4, 3, 16, 16), generator=generator())
     cascade([spy, spy, spy])(x, -1.0)
     assert [size for size, _, _ in asked] == [16, 8, 4]
-    np.testing.assert_allclose([z for _, z, _ in asked], shift(-1.0, np.arange(3)))
+    np.testing.assert_allclose([z for _, z, _ in asked], level_log_snr(-1.0, np.arange(3)))
     expected = [float(intensity(-1.0, m)) * float(downsample(x, m).std()) for m in range(3)]
     np.testing.assert_allclose([spread for _, _, spread in asked], expected, rtol=1e-5)
 

@@ -13,9 +13,9 @@ from chroma import (
     RectifiedFlow,
     ScaledLinear,
     adjusted_time,
-    chromatography,
+    chromatogram,
     intensity,
-    shift,
+    level_log_snr,
 )
 from chroma.schedules import Schedule
 
@@ -25,7 +25,7 @@ levels = st.integers(1, 12)
 
 @given(log_snrs, levels)
 def test_shares_are_finite_and_sum_to_one(z, count):
-    r = chromatography(z, count)
+    r = chromatogram(z, count)
     assert r.shape == (count,)
     assert np.isfinite(r).all()
     assert (r >= 0).all()
@@ -37,7 +37,7 @@ def test_shares_are_eq_34_in_the_natural_schedules_time(z, count):
     t = np.log1p(np.exp(-z))
     m = np.arange(count)
     rate = 4.0**m * np.exp(t) / (np.exp(t) + 4.0**m - 1) ** 2
-    np.testing.assert_allclose(chromatography(z, count), rate / rate.sum(), atol=1e-9)
+    np.testing.assert_allclose(chromatogram(z, count), rate / rate.sum(), atol=1e-9)
 
 
 def test_shares_are_the_rates_of_change_of_alpha_at_the_adjusted_times():
@@ -50,7 +50,7 @@ def test_shares_are_the_rates_of_change_of_alpha_at_the_adjusted_times():
             for m in range(6)
         ]
     )
-    np.testing.assert_allclose(chromatography(schedule.log_snr(t), 6), rate / rate.sum(0), atol=1e-6)
+    np.testing.assert_allclose(chromatogram(schedule.log_snr(t), 6), rate / rate.sum(0), atol=1e-6)
 
 
 class Warped(Schedule):
@@ -86,7 +86,7 @@ def test_theorem_1_the_rates_of_any_schedule_in_its_own_clock_are_one_function_o
     rates = schedule.alpha(adjusted_time(schedule, t + h, level)) - schedule.alpha(
         adjusted_time(schedule, t - h, level)
     )
-    shares = chromatography(schedule.log_snr(t), 7)
+    shares = chromatogram(schedule.log_snr(t), 7)
     # where all but 1e-8 of the signal is there, or none, alpha's 16 digits leave no rate to measure
     if np.abs(rates.sum()) > 1e-8:
         np.testing.assert_allclose(rates / rates.sum(), shares, atol=2e-4)
@@ -113,55 +113,56 @@ def test_intensity_is_eq_16(z, m):
 
 def test_intensity_at_the_ends_is_one_for_images_and_the_kernel_for_noise():
     np.testing.assert_allclose(intensity([np.inf, -np.inf, 1e4, -1e4], 3), [1, 8, 1, 8])
-    assert intensity(-np.inf, 1, kernel=4) == pytest.approx(4)
+    assert intensity(-np.inf, 1, factor=4) == pytest.approx(4)
 
 
 def test_a_kernel_of_four_is_two_levels_of_two():
     z = np.linspace(-10, 10, 21)
-    np.testing.assert_allclose(shift(z, 1, kernel=4), shift(z, 2))
-    np.testing.assert_allclose(intensity(z, 1, kernel=4), intensity(z, 2))
-    np.testing.assert_allclose(
-        chromatography(z, 3, kernel=4), chromatography(z, 5)[::2] / chromatography(z, 5)[::2].sum(0)
-    )
+    np.testing.assert_allclose(level_log_snr(z, 1, factor=4), level_log_snr(z, 2))
+    np.testing.assert_allclose(intensity(z, 1, factor=4), intensity(z, 2))
+    np.testing.assert_allclose(chromatogram(z, 3, factor=4), chromatogram(z, 5)[::2] / chromatogram(z, 5)[::2].sum(0))
 
 
 def test_shares_tend_to_powers_of_four_at_both_ends():
     m = np.arange(7)
-    noise, image = chromatography(np.array([-np.inf, np.inf]), 7).T
+    noise, image = chromatogram(np.array([-np.inf, np.inf]), 7).T
     np.testing.assert_allclose(noise, 4.0**m / (4.0**m).sum())
     np.testing.assert_allclose(image, 4.0**-m / (4.0**-m).sum())
 
 
 def test_band_power_four_to_the_m_is_the_papers_curve_and_other_powers_shift_it():
     z, m = np.linspace(-20, 20, 41), np.arange(5)
-    np.testing.assert_allclose(chromatography(z, 5, log_power=m * np.log(4)), chromatography(z, 5), atol=1e-15)
+    np.testing.assert_allclose(chromatogram(z, 5, log_band_variance=m * np.log(4)), chromatogram(z, 5), atol=1e-15)
     np.testing.assert_allclose(
-        chromatography(z, 5, log_power=m * np.log(4) - 3.0), chromatography(z - 3.0, 5), atol=1e-12
+        chromatogram(z, 5, log_band_variance=m * np.log(4) - 3.0), chromatogram(z - 3.0, 5), atol=1e-12
     )
 
 
 @given(st.lists(st.floats(-20, 20), min_size=4, max_size=4), st.floats(-50, 50))
-def test_spectrum_aware_shares_are_a_softmax_of_the_resolved_fractions_rates(log_power, z):
-    deeper = z + np.array(log_power)
+def test_spectrum_aware_shares_are_a_softmax_of_the_resolved_fractions_rates(log_band_variance, z):
+    deeper = z + np.array(log_band_variance)
     score = -np.logaddexp(0, deeper) - np.logaddexp(0, -deeper)
-    np.testing.assert_allclose(chromatography(z, 4, log_power=log_power), softmax(score), atol=1e-12)
+    np.testing.assert_allclose(chromatogram(z, 4, log_band_variance=log_band_variance), softmax(score), atol=1e-12)
 
 
 def test_any_shape_is_kept():
-    assert chromatography(np.zeros((2, 3)), 5).shape == (5, 2, 3)
-    assert shift(np.zeros((4, 1)), np.arange(3)).shape == (4, 3)
+    assert chromatogram(np.zeros((2, 3)), 5).shape == (5, 2, 3)
+    assert level_log_snr(np.zeros((4, 1)), np.arange(3)).shape == (4, 3)
 
 
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: chromatography(np.nan, 3), "log_snr must be free of NaN"),
-        (lambda: chromatography(0.0, 0), "levels must be a whole number >= 1; got 0"),
-        (lambda: chromatography(0.0, 2.5), "levels must be a whole number >= 1; got 2.5"),
-        (lambda: chromatography(0.0, 3, log_power=[0.0, 1.0]), r"log_power must be finite, of shape \(3,\)"),
-        (lambda: chromatography(0.0, 1, log_power=[np.nan]), "log_power must be free of NaN"),
-        (lambda: shift(0.0, -1), "level must be >= 0"),
-        (lambda: shift(0.0, 1, kernel=1), "kernel must be a whole number >= 2; got 1"),
+        (lambda: chromatogram(np.nan, 3), "log_snr must be free of NaN"),
+        (lambda: chromatogram(0.0, 0), "levels must be a whole number >= 1; got 0"),
+        (lambda: chromatogram(0.0, 2.5), "levels must be a whole number >= 1; got 2.5"),
+        (
+            lambda: chromatogram(0.0, 3, log_band_variance=[0.0, 1.0]),
+            r"log_band_variance must be finite, of shape \(3,\)",
+        ),
+        (lambda: chromatogram(0.0, 1, log_band_variance=[np.nan]), "log_band_variance must be free of NaN"),
+        (lambda: level_log_snr(0.0, -1), "level must be >= 0"),
+        (lambda: level_log_snr(0.0, 1, factor=1), "factor must be a whole number >= 2; got 1"),
         (lambda: intensity(np.nan, 1), "log_snr must be free of NaN"),
     ],
 )

@@ -1,8 +1,9 @@
-"""The ledger of claims: each verdict is what the value says, and each value is what its page measured."""
+"""The ledger of claims: each verdict agrees with its value, and each value is the one that its page measures."""
 
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,16 +16,22 @@ BY_ID = {entry["id"]: entry for entry in LEDGER}
 EXECUTED = records.EXECUTED
 MEASURED = [entry for entry in LEDGER if entry["verdict"] != "needs-model"]
 
-# A value that a network drew may differ between processors in the rounding of every step of a trajectory. It has to
-# be within four standard errors of the stored one, or, where there is no error, within a tenth of it.
-ERRORS, SHARE = 4.0, 0.1
+# A value that a network generates may differ between processors, because every step of a trajectory is rounded. The
+# value has to be within four standard errors of the stored one or, if there is no error, within a tenth of it.
+MAX_ERRORS, MAX_RELATIVE = 4.0, 0.1
 
 
-def named(entry):
+def entry_id(entry):
     return entry["id"]
 
 
-def test_the_ledger_holds_at_least_twenty_five_claims_each_with_all_its_keys_and_an_id_of_its_own():
+@cache
+def measured():
+    """The entries of the ledger, by id, with the values of the book that was just built."""
+    return {entry["id"]: entry for entry in records.with_values(LEDGER, EXECUTED)}
+
+
+def test_the_ledger_has_at_least_25_claims_with_all_keys_and_unique_ids():
     assert len(LEDGER) >= 25
     assert len(BY_ID) == len(LEDGER)
     wanted = {"id", "where", "claim", "expected", "value", "stderr", "count", "tolerance", "verdict", "page"}
@@ -35,18 +42,18 @@ def test_the_ledger_holds_at_least_twenty_five_claims_each_with_all_its_keys_and
         assert (ROOT / "book" / f"{entry['page']}.md").is_file(), entry["id"]
 
 
-@pytest.mark.parametrize("entry", MEASURED, ids=named)
-def test_a_verdict_is_what_the_stored_value_says(entry):
-    met = records.meets(entry)
-    assert met == (entry["verdict"] in ("holds", "caveat")), f"{entry['value']} for {entry['expected']}"
-    assert entry["verdict"] != "caveat" or entry.get("note"), "a caveat says what it is"
-    # met, or missed, by more than chance: two standard errors, for bounds
+@pytest.mark.parametrize("entry", MEASURED, ids=entry_id)
+def test_a_verdict_agrees_with_the_stored_value(entry):
+    is_met = records.meets(entry)
+    assert is_met == (entry["verdict"] in ("holds", "caveat")), f"{entry['value']} for {entry['expected']}"
+    assert entry["verdict"] != "caveat" or entry.get("note"), "a caveat needs a note"
+    # a bound is met, or missed, by more than two standard errors
     if entry["stderr"] and str(entry["expected"])[0] in "<>":
         bound = float(str(entry["expected"])[1:])
         assert abs(entry["value"] - bound) > 2 * entry["stderr"]
 
 
-@pytest.mark.parametrize("entry", [e for e in LEDGER if e["verdict"] == "needs-model"], ids=named)
+@pytest.mark.parametrize("entry", [e for e in LEDGER if e["verdict"] == "needs-model"], ids=entry_id)
 def test_what_needs_a_model_has_no_value(entry):
     assert entry["value"] is None and entry["stderr"] is None and entry["count"] is None
 
@@ -58,15 +65,15 @@ def test_every_claim_is_measured_on_the_page_that_it_names_and_no_other_is():
 
 
 @pytest.mark.usefixtures("site")
-@pytest.mark.parametrize("entry", MEASURED, ids=named)
-def test_the_book_just_built_found_the_stored_value(entry):
-    found = next(one for one in records.with_values([entry], EXECUTED))
-    assert records.meets(found) == records.meets(entry), found
-    leeway = ERRORS * entry["stderr"] if entry["stderr"] else SHARE * abs(entry["value"])
+@pytest.mark.parametrize("entry", MEASURED, ids=entry_id)
+def test_the_book_just_built_measured_the_stored_value(entry):
+    new = measured()[entry["id"]]
+    assert records.meets(new) == records.meets(entry), new
+    leeway = MAX_ERRORS * entry["stderr"] if entry["stderr"] else MAX_RELATIVE * abs(entry["value"])
+    advice = f"the book measured {new['value']} (n = {new['count']}); if that is intended, `make reference` stores it"
     # differences of rounding errors mean nothing below the tolerance
-    meant = f"the book found {found['value']} (n = {found['count']}); if that is meant, `make reference` stores it"
-    assert abs(found["value"] - entry["value"]) <= max(leeway, entry["tolerance"]), meant
-    assert found["count"] == entry["count"], meant
+    assert abs(new["value"] - entry["value"]) <= max(leeway, entry["tolerance"]), advice
+    assert new["count"] == entry["count"], advice
 
 
 @pytest.mark.usefixtures("site")

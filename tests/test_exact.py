@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from chroma.exact import EmpiricalPredictor, GaussianPredictor
+from chroma.process import add_noise, predict_x0
 from chroma.pyramid import band_energy, band_sizes
-from chroma.sampling import add_noise, ddim, denoised
+from chroma.sampling import ddim
 
 POWER = 4.0 ** np.arange(5) * 0.05
 
@@ -28,7 +29,7 @@ def test_gaussian_error_is_the_unresolved_fraction_of_each_bands_power(gaussian,
     # Monte Carlo: E|x0hat - x0|^2 in band m is N_m V_m (1 - s(z + log V_m)) for the conditional mean, more for all else
     x0 = gaussian.sample(2000, generator())
     x = add_noise(x0, torch.randn(x0.shape, generator=generator(1), dtype=x0.dtype), log_snr)
-    error = band_energy(denoised(x, gaussian(x, log_snr), log_snr) - x0)
+    error = band_energy(predict_x0(x, gaussian(x, log_snr), log_snr) - x0)
     sizes = band_sizes((3, 16, 16))
     expected = sizes * POWER / (1 + POWER * np.exp(log_snr))
     mean, stderr = error.mean(0).numpy(), error.std(0).numpy() / np.sqrt(2000)
@@ -41,7 +42,7 @@ def test_gaussian_prediction_is_linear_regression_on_samples(gaussian):
     log_snr = -1.0
     x0 = gaussian.sample(4000, generator(2))
     x = add_noise(x0, torch.randn(x0.shape, generator=generator(3), dtype=x0.dtype), log_snr)
-    predicted = denoised(x, gaussian(x, log_snr), log_snr) - 0.3
+    predicted = predict_x0(x, gaussian(x, log_snr), log_snr) - 0.3
     residual = x0 - 0.3 - predicted
     # orthogonality principle: the residual is uncorrelated with the prediction
     correlation = (residual * predicted).sum((1, 2, 3))
@@ -80,7 +81,7 @@ def test_empirical_prediction_is_the_posterior_mean_over_the_data(log_snr, monke
     images = torch.rand((40, 3, 8, 8), generator=generator(), dtype=torch.float64) * 2 - 1
     x = add_noise(images[:6], torch.randn((6, 3, 8, 8), generator=generator(1), dtype=torch.float64), log_snr)
     predictor = EmpiricalPredictor(images)
-    torch.testing.assert_close(denoised(x, predictor(x, log_snr), log_snr), brute_force(images, x, log_snr))
+    torch.testing.assert_close(predict_x0(x, predictor(x, log_snr), log_snr), brute_force(images, x, log_snr))
     torch.testing.assert_close(predictor.posterior(x, log_snr).sum(1), torch.ones(6, dtype=torch.float64))
 
 
@@ -137,31 +138,34 @@ def test_sampling_a_data_set_exactly_ends_on_one_of_its_images():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: GaussianPredictor(torch.zeros(16, 16), POWER), r"mean must be a finite tensor of shape \(C, H, W\)"),
-        (lambda: GaussianPredictor(np.zeros((3, 16, 16)), POWER), "mean must be a finite tensor"),
-        (lambda: GaussianPredictor(torch.full((3, 16, 16), torch.nan), POWER), "mean must be a finite tensor"),
+        (lambda: GaussianPredictor(torch.zeros(16, 16), POWER), r"mean must be of shape \(C, H, W\)"),
+        (lambda: GaussianPredictor(np.zeros((3, 16, 16)), POWER), "mean must be a torch.Tensor"),
+        (lambda: GaussianPredictor(torch.full((3, 16, 16), torch.nan), POWER), "mean: some values are NaN or infinite"),
         (
             lambda: GaussianPredictor(torch.zeros(3, 16, 16), POWER)(torch.zeros(1, 1, 16, 16), 0.0),
             r"x must be of shape \(B, 3, 16, 16\); got \(1, 1, 16, 16\)",
         ),
         (
             lambda: EmpiricalPredictor(torch.zeros(2, 3, 8, 8, dtype=torch.int64)),
-            "images must be finite floats, or uint8",
+            "images: dtype int64 is not supported; use uint8",
         ),
         (
             lambda: EmpiricalPredictor(torch.zeros(2, 3, 8, 8)).given([]),
-            "subset must be indices from 0 to 1",
+            "subset: no image is selected",
         ),
         (lambda: EmpiricalPredictor(torch.zeros(2, 3, 8, 8)).given([2]), "subset must be indices from 0 to 1"),
         (lambda: EmpiricalPredictor(torch.zeros(2, 3, 8, 8)).given([True]), "subset must be indices from 0 to 1"),
-        (lambda: GaussianPredictor(torch.zeros(3, 16, 16), POWER[:3]), "band_power must be 5 powers >= 0"),
-        (lambda: GaussianPredictor(torch.zeros(3, 16, 16), -POWER), "band_power must be 5 powers >= 0"),
-        (lambda: GaussianPredictor(torch.zeros(3, 16, 16), POWER * np.nan), "band_power must be free of NaN"),
+        (
+            lambda: GaussianPredictor(torch.zeros(3, 16, 16), POWER[:3]),
+            "band_variance must be 5 values for images of 16 x 16 pixels",
+        ),
+        (lambda: GaussianPredictor(torch.zeros(3, 16, 16), -POWER), "band_variance must be at least 0 in each band"),
+        (lambda: GaussianPredictor(torch.zeros(3, 16, 16), POWER * np.nan), "band_variance must be free of NaN"),
         (
             lambda: EmpiricalPredictor(torch.zeros(0, 3, 8, 8)),
-            r"images must be a tensor of shape \(N, C, H, W\), N >= 1",
+            r"images must be of shape \(N, C, H, W\) with N >= 1",
         ),
-        (lambda: EmpiricalPredictor(torch.full((2, 3, 8, 8), float("nan"))), "images must be finite"),
+        (lambda: EmpiricalPredictor(torch.full((2, 3, 8, 8), float("nan"))), "images: some values are NaN or infinite"),
         (
             lambda: EmpiricalPredictor(torch.zeros(2, 3, 8, 8))(torch.zeros(1, 3, 4, 4), 0.0),
             r"x must be of shape \(B, 3, 8, 8\); got \(1, 3, 4, 4\)",

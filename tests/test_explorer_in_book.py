@@ -1,32 +1,31 @@
-"""The explorer in the built page obeys keyboard, mouse and touch, and shows Python's numbers whatever is done to it."""
+"""The explorer in the built page responds to keyboard, mouse and touch, and always shows the same numbers as Python."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import fields
 
 import numpy as np
 import pytest
 from playwright.sync_api import expect
 
 import chroma
-from chroma.explorer import LABELS
-from chroma.published import SHIPPED
-from chroma.steps import plan
+from chroma.explorer import LABELS, default_parameters
+from chroma.schedulers.published import PUBLISHED
+from chroma.schedulers.steps import plan
 
 TIME = "time, from noise to image"
 SAME = {"rtol": 1e-9, "atol": 1e-9}  # of the order of 1e-15 in fact
 
 
 class Explorer:
-    """What a reader does with the page, and what it shows once it has been drawn."""
+    """What a reader does with the page, and what the page shows afterwards."""
 
     def __init__(self, page):
         self.page = page
         self.view = page.locator(".chroma-view")
 
     def settle(self):
-        """Wait until what was asked for has been drawn: a frame to draw it, a frame to be sure."""
+        """Wait until the view is up to date: one frame to redraw it, one frame to be sure."""
         self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def state(self) -> dict:
@@ -47,23 +46,23 @@ class Explorer:
         self.page.get_by_label(label, exact=True).select_option(label=option)
         self.settle()
 
-    def place(self, share):
-        """The point of the page that lies `share` of the way along the plot's axis, halfway up the curves."""
-        box = self.page.locator(".chroma-view .heat").bounding_box()
-        return box["x"] + share * box["width"], box["y"] - 80
+    def point(self, position):
+        """The point of the page at `position` (0 .. 1) on the axis of the chart, halfway up the curves."""
+        box = self.page.locator(".chroma-view .heatmap").bounding_box()
+        return box["x"] + position * box["width"], box["y"] - 80
 
 
 def check(state):
-    """The numbers shown are those of chroma.schedules and chroma.chromatography."""
+    """Compare the numbers shown with those of chroma.schedules and chroma.chromatography."""
     schedule = getattr(chroma, state["schedule"])(**state["parameters"])
-    t, kernel, levels = state["t"], state["kernel"], np.arange(state["levels"])
+    t, factor, levels = state["t"], state["factor"], np.arange(state["levels"])
     z = schedule.log_snr(t)
     expected = {
         "log_snr": z,
-        "level_log_snr": chroma.shift(z, levels, kernel),
-        "tau": chroma.adjusted_time(schedule, t, levels, kernel),
-        "r": chroma.chromatography(z, len(levels), kernel=kernel),
-        "lambda": chroma.intensity(z, levels, kernel),
+        "level_log_snr": chroma.level_log_snr(z, levels, factor),
+        "tau": chroma.adjusted_time(schedule, t, levels, factor),
+        "r": chroma.chromatogram(z, len(levels), factor=factor),
+        "lambda": chroma.intensity(z, levels, factor),
     }
     for name, value in expected.items():
         np.testing.assert_allclose(np.array(state[name], dtype=float), value, **SAME, err_msg=name)
@@ -95,7 +94,7 @@ def explorer(open_page):
 
 def test_the_page_opens_on_pythons_numbers_and_default_parameters(explorer):
     state = check(explorer.state())
-    assert (state["schedule"], state["size"], state["kernel"], state["levels"]) == ("Cosine", 64, 2, 7)
+    assert (state["schedule"], state["size"], state["factor"], state["levels"]) == ("Cosine", 64, 2, 7)
     assert state["parameters"] == pytest.approx({"s": chroma.Cosine().s})
     assert explorer.page.locator(".chroma-view .tile canvas").count() == 7
 
@@ -136,19 +135,19 @@ def test_a_time_can_be_typed_and_is_kept_within_the_schedule(explorer):
 
 def test_a_mouse_drags_time_on_the_slider_and_in_the_plot(explorer):
     mouse = explorer.page.mouse
-    mouse.move(*explorer.place(0.5))
+    mouse.move(*explorer.point(0.5))
     mouse.down()
     assert check(explorer.state())["t"] == pytest.approx(0.5, abs=2e-3)  # a pixel is 1/600 of the axis
-    mouse.move(*explorer.place(0.8), steps=5)
+    mouse.move(*explorer.point(0.8), steps=5)
     mouse.up()
     assert check(explorer.state())["t"] == pytest.approx(0.2, abs=2e-3)
 
     handle = explorer.page.get_by_role("slider", name=TIME, exact=True).bounding_box()
     x, y = handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2
-    assert x == pytest.approx(explorer.place(0.8)[0], abs=3)  # the handle stands over the cursor
+    assert x == pytest.approx(explorer.point(0.8)[0], abs=3)  # the handle stands over the cursor
     mouse.move(x, y)
     mouse.down()
-    mouse.move(explorer.place(0.4)[0], y, steps=5)
+    mouse.move(explorer.point(0.4)[0], y, steps=5)
     mouse.up()
     assert check(explorer.state())["t"] == pytest.approx(0.6, abs=1e-2)
 
@@ -156,18 +155,18 @@ def test_a_mouse_drags_time_on_the_slider_and_in_the_plot(explorer):
 def test_a_finger_moves_time_in_the_plot(open_page):
     explorer = open_page(width=360, has_touch=True, is_mobile=True)
     explorer.page.locator(".chroma-view .chart").scroll_into_view_if_needed()
-    explorer.page.touchscreen.tap(*explorer.place(0.25))
+    explorer.page.touchscreen.tap(*explorer.point(0.25))
     assert check(explorer.state())["t"] == pytest.approx(0.75, abs=5e-3)
 
     finger = explorer.page.context.new_cdp_session(explorer.page)
     touches = [("touchStart", 0.3), *[("touchMove", share) for share in np.linspace(0.35, 0.7, 8)], ("touchEnd", None)]
     for kind, share in touches:
-        points = [] if share is None else [dict(zip("xy", explorer.place(float(share)), strict=True))]
+        points = [] if share is None else [dict(zip("xy", explorer.point(float(share)), strict=True))]
         finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
     assert check(explorer.state())["t"] == pytest.approx(0.3, abs=5e-3)
 
 
-def test_another_schedule_keeps_the_noise_level_and_changes_the_clock(explorer):
+def test_another_schedule_keeps_the_noise_level_and_changes_the_time(explorer):
     start = explorer.state()
     for kind, label in list(LABELS.items())[1:]:
         explorer.choose("schedule", label)
@@ -181,13 +180,13 @@ def test_another_schedule_keeps_the_noise_level_and_changes_the_clock(explorer):
 def test_each_parameter_of_each_schedule_has_a_slider_that_moves_it(explorer):
     for kind, label in LABELS.items():
         explorer.choose("schedule", label)
-        names = [parameter.name for parameter in fields(kind)]
+        names = list(default_parameters(kind))
         sliders = explorer.page.locator(".chroma-parameters .noUi-handle")
-        expect(sliders).to_have_count(len(names))  # the sliders of another schedule are put up in their own time
+        expect(sliders).to_have_count(len(names))  # ipywidgets creates the sliders of another schedule after a while
         for i, name in enumerate(names):
             before = explorer.state()["parameters"]
             after = before
-            for _ in range(20):  # until the slider that stands there is the new schedule's
+            for _ in range(20):  # until it is the slider of the new schedule
                 sliders.nth(i).press("ArrowRight")
                 after = check(explorer.state())["parameters"]
                 if after[name] > before[name]:
@@ -199,11 +198,11 @@ def test_each_parameter_of_each_schedule_has_a_slider_that_moves_it(explorer):
             )
 
 
-def test_size_kernel_and_levels_choose_the_pictures(explorer):
+def test_size_factor_and_levels_choose_the_pictures(explorer):
     def shown():
         return check(explorer.state()), explorer.page.locator(".chroma-view .tile .name").all_inner_texts()
 
-    explorer.choose("kernel n", "4 × 4 pixels")
+    explorer.choose("averaged squares", "4 × 4 pixels")
     assert shown()[1] == ["64×64", "16×16", "4×4", "1×1"]
     explorer.choose("image size", "256 × 256")
     assert shown()[1] == ["256×256", "64×64", "16×16", "4×4", "1×1"]
@@ -218,8 +217,8 @@ def test_two_schedules_differ_in_time_and_coincide_in_log_snr(explorer):
     explorer.choose("compare with", "EDM")
     curves = explorer.curves()
     t = np.linspace(1, 0, len(curves["r"]))
-    np.testing.assert_allclose(curves["r"], chroma.chromatography(chroma.Cosine().log_snr(t), 7).T, **SAME)
-    np.testing.assert_allclose(curves["other"], chroma.chromatography(chroma.EDM().log_snr(t), 7).T, **SAME)
+    np.testing.assert_allclose(curves["r"], chroma.chromatogram(chroma.Cosine().log_snr(t), 7).T, **SAME)
+    np.testing.assert_allclose(curves["other_r"], chroma.chromatogram(chroma.EDM().log_snr(t), 7).T, **SAME)
     assert curves["difference"] > 0.1
     assert "differ by up to" in explorer.page.locator(".comparison").inner_text()
 
@@ -232,29 +231,29 @@ def test_two_schedules_differ_in_time_and_coincide_in_log_snr(explorer):
     check(explorer.state())
 
 
-def test_the_comb_marks_the_steps_of_a_shipped_scheduler_on_either_axis(explorer):
-    assert explorer.page.locator(".chroma-view .tooth").count() == 0
-    explorer.choose("steps of", SHIPPED["sdxl"].title)
-    z = plan(SHIPPED["sdxl"].config, 30).log_snrs
-    places = explorer.curves()["comb"]
-    np.testing.assert_allclose(places, 1 - chroma.Cosine().time(z), atol=1e-6)  # log-SNRs have six digits
-    assert explorer.page.locator(".chroma-view .tooth").count() == 30
-    said = explorer.page.locator(".teeth").inner_text()
-    led = np.bincount(chroma.chromatography(z, 7).argmax(0), minlength=7)
-    assert "the 30 steps of SDXL" in said
-    for level, count in enumerate(led):
-        assert (f"{64 >> level}×{64 >> level}: {count}" in said) == (count > 0)
+def test_the_step_marks_show_a_published_scheduler_on_either_axis(explorer):
+    assert explorer.page.locator(".chroma-view .step-mark").count() == 0
+    explorer.choose("steps of", PUBLISHED["sdxl"].title)
+    z = plan(PUBLISHED["sdxl"].config, 30).log_snrs
+    positions = explorer.curves()["step_marks"]
+    np.testing.assert_allclose(positions, 1 - chroma.Cosine().time(z), atol=1e-6)  # log-SNRs have six digits
+    assert explorer.page.locator(".chroma-view .step-mark").count() == 30
+    text = explorer.page.locator(".step-counts").inner_text().replace("\N{NO-BREAK SPACE}", " ")
+    counts = np.bincount(chroma.chromatogram(z, 7).argmax(0), minlength=7)
+    assert "the 30 steps of SDXL" in text
+    for level, count in enumerate(counts):
+        assert (f"{64 >> level}×{64 >> level}: {count}" in text) == (count > 0)
 
     explorer.choose("how many steps", "10")
-    assert len(explorer.curves()["comb"]) == 10
-    explorer.choose("steps of", SHIPPED["sd3"].title)  # it begins at pure noise: the very left
-    assert explorer.curves()["comb"][0] == 0
+    assert len(explorer.curves()["step_marks"]) == 10
+    explorer.choose("steps of", PUBLISHED["sd3"].title)  # its first step is at pure noise, the left end
+    assert explorer.curves()["step_marks"][0] == 0
     explorer.page.get_by_role("radio", name="time", exact=True).focus()
     explorer.page.keyboard.press("ArrowRight")
-    assert (np.diff(explorer.curves()["comb"]) > 0).all()
+    assert (np.diff(explorer.curves()["step_marks"]) > 0).all()
     explorer.choose("steps of", "no scheduler")
-    assert explorer.page.locator(".chroma-view .tooth").count() == 0
-    assert explorer.page.locator(".teeth").inner_text() == ""
+    assert explorer.page.locator(".chroma-view .step-mark").count() == 0
+    assert explorer.page.locator(".step-counts").inner_text() == ""
 
 
 def test_every_control_has_a_name_and_every_picture_a_description(explorer):
@@ -262,7 +261,7 @@ def test_every_control_has_a_name_and_every_picture_a_description(explorer):
     root = explorer.page.locator(".chroma-explorer")
     sliders = {"levels", TIME, "σ min", "σ max", "ρ"}
     assert {handle.get_attribute("aria-label") for handle in root.get_by_role("slider").all()} == sliders
-    for label in ("schedule", "compare with", "steps of", "how many steps", "image size", "kernel n", "time t"):
+    for label in ("schedule", "compare with", "steps of", "how many steps", "image size", "averaged squares", "time t"):
         assert root.get_by_label(label, exact=True).count() == 1
     assert root.get_by_role("radiogroup", name="axis").get_by_role("radio").count() == 2
     for picture in root.locator("[role=img]").all():
@@ -271,7 +270,7 @@ def test_every_control_has_a_name_and_every_picture_a_description(explorer):
 
 def test_what_changed_is_announced_once_it_has_stopped_changing(explorer):
     live, reading = (explorer.page.locator(f".chroma-view {part}") for part in ("[aria-live=polite]", ".reading"))
-    expect(live).not_to_be_empty()  # what the page opened with
+    expect(live).not_to_be_empty()  # the sentences that the page opened with
     explorer.page.clock.install()  # from here on the test decides how fast time runs
     explorer.page.clock.pause_at(explorer.page.evaluate("Date.now() + 60_000"))
     slider = explorer.page.get_by_role("slider", name=TIME, exact=True)
@@ -289,7 +288,7 @@ def test_a_phone_shows_all_of_it_without_scrolling_sideways(open_page):
         explorer.choose("schedule", label)
         widths = explorer.page.evaluate(
             "[...document.querySelectorAll('.chroma-explorer, .chroma-explorer *')]"
-            ".filter((e) => !e.closest('.live')).map((e) => e.getBoundingClientRect().right)"
+            ".filter((e) => !e.closest('.announcement')).map((e) => e.getBoundingClientRect().right)"
         )
         assert max(widths) <= 360
 

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from chroma import data
+from chroma.data import folders
 
 ROUNDING = 2**-12  # of half precision, for numbers below 1
 BYTE = 1 / 127.5  # one step of a byte in [-1, 1]
@@ -76,7 +77,7 @@ def test_a_folder_larger_than_a_block_keeps_its_order(tmp_path):
     for i in range(25):
         put(tmp_path, f"{i:02d}.png", np.full((2, 2, 3), i, np.uint8))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(data, "BLOCK", 10)
+        patch.setattr(folders, "BLOCK", 10)
         found = data.folder(tmp_path, 2)
     assert [constant(image)[0] for image in found.images] == list(range(25))
 
@@ -106,13 +107,13 @@ def test_what_a_user_should_know_is_noted(tmp_path, rng):
     put(tmp_path, "grey.png", noise(rng, 9, 9)[..., 0])
     alone = data.folder(tmp_path, 8)
     assert alone.notes == (
-        "There is one image only: a model can do no more than memorise it.",
-        "Grey, and used as three equal channels: 1 of 1 images.",
+        "There is only one image: a model can do no more than memorise it.",
+        "1 of 1 images are grey; they are used with three equal channels.",
     )
     assert (alone.images[0] == alone.images[0, :1]).all()
     put(tmp_path, "colour.png", noise(rng, 12, 8))
     assert data.folder(tmp_path, 8).notes == (
-        "Grey, and used as three equal channels: 1 of 2 images.",
+        "1 of 2 images are grey; they are used with three equal channels.",
         "The images are of 2 different sizes; each is cropped to its own centre.",
     )
 
@@ -165,15 +166,15 @@ def test_a_path_that_is_no_folder_is_refused(tmp_path):
 def test_a_folder_without_images_is_refused_with_the_number_of_its_other_files(tmp_path):
     for name in ("a.txt", "b.npz"):
         (tmp_path / name).touch()
-    with pytest.raises(ValueError, match=r"a folder with images in it \(\.bmp, .*where none of the 2 files is one"):
+    with pytest.raises(ValueError, match=r"path: none of the 2 files in .* is an image; use a folder with \.bmp"):
         data.folder(tmp_path, 8)
 
 
 def test_a_folder_of_which_nothing_can_be_used_is_refused_with_the_first_reasons(tmp_path, rng):
     put(tmp_path, "a.png", noise(rng, 7, 7))
     (tmp_path / "b.png").touch()
-    reasons = r"of whose 2 images none can: a\.png \(7 x 7 pixels, .*\), b\.png \(not an image\)"
-    with pytest.raises(ValueError, match=f"path must be a folder with images that can be used; .*{reasons}"):
+    reasons = r"none of the 2 images in .* can be used: a\.png \(7 x 7 pixels, .*\), b\.png \(not an image\)"
+    with pytest.raises(ValueError, match=reasons):
         data.folder(tmp_path, 8)
 
 
@@ -185,5 +186,7 @@ def test_a_size_that_is_no_whole_number_of_pixels_is_refused(tmp_path, rng, size
 
 
 def test_a_name_that_is_neither_bundled_nor_a_folder_is_refused():
-    with pytest.raises(ValueError, match=r"name must be one of .*drawings, photographs; got faces, which is no folder"):
+    with pytest.raises(
+        ValueError, match="unknown data set 'faces': use 'drawings', 'photographs', 'scenes' or the path"
+    ):
         data.load("faces")

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import ast
+import functools
+import graphlib
 import hashlib
+import importlib
 import importlib.metadata as metadata
 import json
+import re
 import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
@@ -22,7 +29,7 @@ import chroma
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-DIRECT = [Requirement(line) for lines in (PROJECT["dependencies"], *EXTRAS.values()) for line in lines]
+REQUIREMENTS = [Requirement(line) for lines in (PROJECT["dependencies"], *EXTRAS.values()) for line in lines]
 TOP_LEVEL = {
     "book",
     "chroma",
@@ -39,6 +46,16 @@ TOP_LEVEL = {
     "requirements.lock",
     "Makefile",
 }
+HIDDEN = {
+    ".ci",
+    ".editorconfig",
+    ".github",
+    ".gitignore",
+    ".pre-commit-config.yaml",
+    ".prettierrc.json",
+    ".zenodo.json",
+}
+NOT_PACKED = {"chroma/explorer/jsconfig.json"}  # for the editor and the type checker of a contributor
 
 
 def pins(lines) -> dict[str, Version]:
@@ -53,7 +70,7 @@ CONDA = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
 ENVIRONMENT = next(entry["pip"] for entry in CONDA if isinstance(entry, dict))
 
 
-@pytest.mark.parametrize("requirement", DIRECT, ids=lambda requirement: requirement.name)
+@pytest.mark.parametrize("requirement", REQUIREMENTS, ids=lambda requirement: requirement.name)
 def test_the_lock_holds_every_direct_requirement_at_a_version_it_allows(requirement):
     locked = LOCK[canonicalize_name(requirement.name)]
     assert requirement.specifier.contains(locked, prereleases=True)
@@ -61,6 +78,9 @@ def test_the_lock_holds_every_direct_requirement_at_a_version_it_allows(requirem
 
 def test_the_lock_holds_everything_that_the_locked_packages_themselves_require():
     """As seen from Linux, where the lock is made: other systems may add a package or two of their own."""
+    installed = {canonicalize_name(item.name): Version(item.version).public for item in metadata.distributions()}
+    if any(installed.get(name) != version.public for name, version in LOCK.items()):
+        pytest.skip("the installed versions are not those of requirements.lock")
     linux = {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "extra": ""}
     missing = set()
     for name in LOCK:
@@ -97,7 +117,7 @@ def test_the_top_level_is_exactly_as_agreed():
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     top = {line.split("/")[0] for line in listed.splitlines()}
     assert {name for name in top if not name.startswith(".")} == TOP_LEVEL
-    assert {name for name in top if name.startswith(".")} == {".ci", ".github", ".gitignore"}
+    assert {name for name in top if name.startswith(".")} == HIDDEN
 
 
 def test_the_wheel_holds_every_module_script_and_picture_of_the_package(tmp_path):
@@ -110,7 +130,7 @@ def test_the_wheel_holds_every_module_script_and_picture_of_the_package(tmp_path
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if name.startswith("chroma/")}
     on_disk = (file for file in (ROOT / "chroma").rglob("*") if file.is_file() and "__pycache__" not in file.parts)
-    assert packed == {file.relative_to(ROOT).as_posix() for file in on_disk}
+    assert packed == {file.relative_to(ROOT).as_posix() for file in on_disk} - NOT_PACKED
     assert wheel.name.split("-")[1] == chroma.__version__
 
 
@@ -155,13 +175,233 @@ def test_the_vendored_half_of_anywidget_has_the_version_of_the_locked_half():
     assert Version(record["packages"]["anywidget"]["version"]) == LOCK["anywidget"]
 
 
-def test_what_differs_from_the_lock_is_told_by_name_however_that_is_spelt(tmp_path):
+def test_what_differs_from_the_lock_is_listed_by_name_however_that_is_spelt(tmp_path):
     (tmp_path / "locked").write_text("# made by hand\nJinja2==3.1\ntorch==2.13.0\nruamel.yaml==1.0\nsame==1\ngone==4\n")
     (tmp_path / "newest").write_text("jinja2==3.1\ntorch==2.14.0+cpu\nruamel-yaml==1.1\nsame==1\nnvidia-cublas==13\n")
     report = 'source .ci/newest; differences "$0/locked" "$0/newest"'
-    told = subprocess.run(["bash", "-c", report, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert [line.split() for line in told.stdout.splitlines()] == [
+    done = subprocess.run(["bash", "-c", report, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert [line.split() for line in done.stdout.splitlines()] == [
         ["gone", "4", "-"],
         ["ruamel-yaml", "1.0", "1.1"],
         ["torch", "2.13.0", "2.14.0"],
     ]
+
+
+# --- the modules of the package, and how they depend on one another ---------------------------------------------------
+
+PACKAGE = ROOT / "chroma"
+SOURCES = {
+    ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file
+    for file in sorted(PACKAGE.rglob("*.py"))
+}
+PACKAGES = {name for name, file in SOURCES.items() if file.name == "__init__.py"}
+TREES = {name: ast.parse(file.read_text(encoding="utf-8")) for name, file in SOURCES.items()}
+BOOK_SOURCES = sorted(file for folder in ("_ext", "_tools") for file in (ROOT / "book" / folder).glob("*.py"))
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test).split(".")[-1] == "TYPE_CHECKING"
+
+
+def imports_of(node: ast.AST, everywhere: bool, types: bool = True) -> Iterator[ast.Import | ast.ImportFrom]:
+    """The import statements below `node`: those that run when the module is imported, or those in functions too.
+
+    Args:
+        node: A module or a part of one.
+        everywhere: Whether statements inside functions count.
+        types: Whether those below ``if TYPE_CHECKING:`` count.
+    """
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import | ast.ImportFrom):
+            yield child
+        elif is_type_checking(child) and not types:
+            for other in child.orelse:
+                yield from imports_of(other, everywhere, types)
+        elif everywhere or not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield from imports_of(child, everywhere, types)
+
+
+def origins(statement: ast.Import | ast.ImportFrom, module: str) -> Iterator[tuple[str, str]]:
+    """(module, name) of each name that a statement in `module` imports; the name is "" where it is a whole module."""
+    if isinstance(statement, ast.Import):
+        yield from ((alias.name, "") for alias in statement.names)
+        return
+    source = statement.module or ""
+    if statement.level:
+        package = module if module in PACKAGES else module.rpartition(".")[0]
+        parents = package.split(".")[: len(package.split(".")) - statement.level + 1]
+        source = ".".join([*parents, *filter(None, [statement.module])])
+    for alias in statement.names:
+        whole_module = f"{source}.{alias.name}" in SOURCES
+        yield (f"{source}.{alias.name}", "") if whole_module else (source, alias.name)
+
+
+def dependencies(types: bool) -> dict[str, set[str]]:
+    """{module: the modules of the package that are imported with it}, with the packages that contain them.
+
+    A package that contains the importing module does not count: Python has already begun to import it.
+    """
+    graph = {}
+    for module, tree in TREES.items():
+        needed = set()
+        for statement in imports_of(tree, everywhere=False, types=types):
+            for source, _ in origins(statement, module):
+                parts = source.split(".")
+                parents = {".".join(parts[:count]) for count in range(2, len(parts))}
+                needed |= {source, *(parent for parent in parents if not f"{module}.".startswith(f"{parent}."))}
+        graph[module] = (needed & SOURCES.keys()) - {module}
+    return graph
+
+
+@pytest.mark.parametrize("types", [False, True], ids=["at run time", "with the imports for type checkers"])
+def test_no_modules_import_one_another_in_a_circle(types):
+    try:
+        graphlib.TopologicalSorter(dependencies(types)).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(" -> ".join(reversed(error.args[1])), pytrace=False)
+
+
+def test_no_private_name_is_imported_from_another_module():
+    """A private module, such as chroma._check, belongs to its package, and to the scripts of this repository."""
+    sources = TREES | {file.stem: ast.parse(file.read_text(encoding="utf-8")) for file in BOOK_SOURCES}
+    found = []
+    for module, tree in sources.items():
+        for statement in imports_of(tree, everywhere=True):
+            for source, name in origins(statement, module):
+                if not f"{source}.".startswith("chroma."):
+                    continue
+                parts = [*source.split("."), *filter(None, [name])]
+                private = next((i for i, part in enumerate(parts) if re.match(r"_(?!_)", part)), None)
+                owner = None if private is None else ".".join(parts[:private])
+                of_a_package = owner in PACKAGES and f"{owner}.{parts[private]}" in SOURCES
+                inside = f"{module}.".startswith(f"{owner}.") or module not in SOURCES
+                if private is not None and not (of_a_package and inside):
+                    found.append(f"{module}, line {statement.lineno}: {'.'.join(parts)}")
+    assert found == []
+
+
+@pytest.mark.parametrize("package", sorted(PACKAGES))
+def test_no_name_of_a_package_hides_one_of_its_modules(package):
+    below = {name for name in SOURCES if name.rpartition(".")[0] == package and not name.endswith("__main__")}
+    holder = importlib.import_module(package)
+    for name in sorted(below):
+        short = name.rpartition(".")[2]
+        assert isinstance(getattr(holder, short, ModuleType("")), ModuleType), f"{name} is hidden before its import"
+        assert importlib.import_module(name) is getattr(holder, short), f"{name} is hidden after its import"
+
+
+# --- the reference ----------------------------------------------------------------------------------------------------
+
+
+def public_names(module: str) -> list[str]:
+    """The functions and classes that a module defines under a name without an underscore."""
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    return [node.name for node in TREES[module].body if isinstance(node, kinds) and not node.name.startswith("_")]
+
+
+def named(path: str) -> object:
+    """The module, function or class at a dotted path."""
+    parts = path.split(".")
+    for count in range(len(parts), 0, -1):
+        if (module := ".".join(parts[:count])) in SOURCES:
+            return functools.reduce(getattr, parts[count:], importlib.import_module(module))
+    raise LookupError(path)
+
+
+def identity(thing: object) -> str:
+    """Where a function or class is defined, whatever the path by which it was reached."""
+    return f"{getattr(thing, '__module__', '?')}.{getattr(thing, '__qualname__', '?')}"
+
+
+def documented() -> set[str]:
+    """The identities of what the pages of the reference describe, by autodoc and autosummary."""
+    found = set()
+    text = "\n".join(file.read_text(encoding="utf-8") for file in sorted((ROOT / "book/api").glob("*.md")))
+    directives = re.findall(r"\.\. auto(\w+):: *(\S*)\n((?:[ \t]+\S.*\n|[ \t]*\n)*)", text)
+    for kind, path, below in directives:
+        options = dict(re.findall(r"^\s+:([\w-]+):[ \t]*(.*)$", below, re.M))
+        if kind == "summary":
+            current = re.search(r"currentmodule:: *(\S+)", text)
+            names = re.findall(r"^\s+~?([A-Za-z_][\w.]*)\s*$", below, re.M)
+            found |= {
+                identity(named(n if n.startswith("chroma") or not current else f"{current[1]}.{n}")) for n in names
+            }
+        elif kind != "module":
+            found.add(identity(named(path)))
+        elif "no-members" not in options:
+            module = named(path)
+            listed = options.get("members") or ""
+            names = re.findall(r"\w+", listed) or getattr(module, "__all__", None) or public_names(path)
+            excluded = re.findall(r"\w+", options.get("exclude-members", ""))
+            found |= {identity(getattr(module, name)) for name in names if name not in excluded}
+    return found
+
+
+def test_every_public_function_and_class_is_in_the_reference():
+    known = documented()
+    public = [
+        f"{module}.{name}"
+        for module in SOURCES
+        if not re.search(r"\._", module)
+        for name in public_names(module)
+        if identity(getattr(importlib.import_module(module), name)) not in known
+    ]
+    assert public == []
+
+
+# --- the words of identifiers -----------------------------------------------------------------------------------------
+
+# What the field calls otherwise, or has no need of. The first are retired in every identifier, names of tests too; the
+# second are good words inside a longer name (`teacher_forced`, `noisy_image`), and retired as a name of their own.
+RETIRED_EVERYWHERE = {
+    *("alike", "comb", "combs", "equidistant", "foretold", "heard", "refuse", "shipped", "spoken"),
+    *("teeth", "told", "tooth"),
+}
+RETIRED_ALONE = {
+    *("denoised", "direct", "dropout", "forced", "in_turn", "moment", "noisy", "remaining", "silent", "spent"),
+    *("switched", "together", "untrained", "visited", "whole"),
+}
+
+
+def identifiers(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """(line, name) of every function, class, argument, assigned variable, attribute and command-line option."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.lineno, node.name
+        elif isinstance(node, ast.arg):
+            yield node.lineno, node.arg
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.lineno, node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.lineno, node.attr
+        elif isinstance(node, ast.alias) and node.asname:
+            yield node.lineno, node.asname
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("add_argument"):
+            options = (a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str))
+            yield from ((node.lineno, option.lstrip("-").replace("-", "_")) for option in options)
+
+
+def retired(name: str) -> bool:
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)
+    alone = name.strip("_").lower()
+    return alone in RETIRED_ALONE or not RETIRED_EVERYWHERE.isdisjoint(word.lower() for word in words)
+
+
+def test_retired_words_are_recognised_in_each_style_of_name():
+    assert all(map(retired, ["told", "_told", "ToldPrompts", "is_told", "SHIPPED", "Shipped", "moment", "Direct"]))
+    assert not any(map(retired, ["teacher_forced", "noisy_image", "momentum", "combine", "directory", "tooltip"]))
+
+
+def test_no_identifier_is_a_retired_word():
+    files = [*SOURCES.values(), *BOOK_SOURCES, *sorted((ROOT / "tests").rglob("*.py"))]
+    found = [
+        f"{file.relative_to(ROOT)}:{line} {name}"
+        for file in files
+        for line, name in sorted(set(identifiers(ast.parse(file.read_text(encoding="utf-8")))))
+        if retired(name)
+    ]
+    for file in sorted((PACKAGE / "explorer").glob("*.js")):
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+            declared = re.findall(r"\b(?:const|let|var|function|class)\s+(\w+)", line)
+            found += [f"{file.relative_to(ROOT)}:{number} {name}" for name in declared if retired(name)]
+    assert found == []

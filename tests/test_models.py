@@ -14,13 +14,13 @@ from safetensors.torch import load_file, save_file
 from tiny import tiny
 
 from chroma import from_scheduler, models
-from chroma.predictors import UNetPredictor, cascade, from_pipeline, guided, residual_part
+from chroma.data import checksum, training_drawings
+from chroma.predictors import Guided, UNetPredictor, cascade, from_pipeline, residual_part
 from chroma.pyramid import band_energy
 from chroma.quality import nearest
-from chroma.recipes import RECIPES, Recipe, drawings
+from chroma.recipes import RECIPES, Recipe
 from chroma.sampling import ddim
 from chroma.threshold import thresholded
-from chroma.training import checksum
 
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
 
@@ -33,8 +33,8 @@ def pipe():
 @pytest.fixture
 def weights(tmp_path, monkeypatch):
     """A copy of the weights that a test may spoil."""
-    shutil.copytree(models.FOLDER, tmp_path / "weights")
-    monkeypatch.setattr(models, "FOLDER", tmp_path / "weights")
+    shutil.copytree(models.WEIGHTS, tmp_path / "weights")
+    monkeypatch.setattr(models, "WEIGHTS", tmp_path / "weights")
     return tmp_path / "weights"
 
 
@@ -80,9 +80,9 @@ def drawn(predictor, size, count):
 def test_a_model_draws_what_it_is_asked_for(name):
     pipe = models.load(name)
     size = pipe.unet.config.sample_size
-    known, prompts = drawings(size)
+    known, prompts = training_drawings(size)
     rows = np.arange(0, 512, 64)
-    predictor = guided(from_pipeline(pipe, [prompts[i] for i in rows]), from_pipeline(pipe), 3.0)
+    predictor = Guided(from_pipeline(pipe, [prompts[i] for i in rows]), from_pipeline(pipe), 3.0)
     assert (nearest(drawn(predictor, size, len(rows)), known.images) == rows).sum() >= 6  # of 8; by chance 0.02
 
 
@@ -90,7 +90,7 @@ def test_a_model_draws_what_it_is_asked_for(name):
     "names", [["emoji-64-residual", "emoji-32"], [f"emoji-{size}-residual" for size in (64, 32, 16)] + ["emoji-8"]]
 )
 def test_a_cascade_of_bundled_models_draws_what_it_is_asked_for_with_the_right_detail(names):
-    known, prompts = drawings(64)
+    known, prompts = training_drawings(64)
     rows = np.arange(20, 512, 64)
     *fine, low = (from_pipeline(models.load(name), [prompts[i] for i in rows]) for name in names)
     images = drawn(cascade([*map(residual_part, fine), low]), 64, len(rows))
@@ -106,28 +106,28 @@ def test_a_card_says_how_a_model_was_trained_and_by_which_recipe(name):
     card = models.card(name)
     fields = {key: tuple(value) if isinstance(value, list) else value for key, value in card["recipe"].items()}
     assert Recipe(**fields) == RECIPES[name]
-    assert card["images_seen"] == RECIPES[name].images
-    known, prompts = drawings(RECIPES[name].size)
+    assert card["images_seen"] == RECIPES[name].num_samples
+    known, prompts = training_drawings(RECIPES[name].size)
     assert card["data"] == checksum(known.images, prompts)
     assert card["minutes"] > 0 and card["commit"]
-    assert models.size(name) > 1e6
+    assert models.num_bytes(name) > 1e6
 
 
 def test_what_a_model_cost_includes_the_run_that_it_started_from():
     card = models.card("emoji-32")
-    assert models.spent("emoji-32") == (180_000, pytest.approx(card["minutes"] + card["start"]["minutes"]))
+    assert models.training_cost("emoji-32") == (180_000, pytest.approx(card["minutes"] + card["init_from"]["minutes"]))
 
 
 def test_the_weights_are_half_precision_safetensors_on_record():
-    record = json.loads((models.FOLDER / "CHECKSUMS.json").read_text())
-    files = {file.relative_to(models.FOLDER).as_posix() for file in models.FOLDER.rglob("*") if file.is_file()}
+    record = json.loads((models.WEIGHTS / "CHECKSUMS.json").read_text())
+    files = {file.relative_to(models.WEIGHTS).as_posix() for file in models.WEIGHTS.rglob("*") if file.is_file()}
     assert files == {*record, "CHECKSUMS.json"}
     assert sum(entry["bytes"] for entry in record.values()) < 80e6
     assert not [file for file in files if file.endswith((".bin", ".pt", ".pkl", ".ckpt"))]
 
 
 def test_it_reloads_in_stock_diffusers_where_this_project_is_not(tmp_path):
-    shutil.copytree(models.FOLDER / "emoji-32", tmp_path / "model")
+    shutil.copytree(models.WEIGHTS / "emoji-32", tmp_path / "model")
     program = """
 import sys, torch
 sys.modules["chroma"] = None
@@ -266,13 +266,13 @@ def test_a_missing_file_is_refused_by_name(weights):
 UNREACHABLE = r"nobody/nothing is not on this machine and could not be downloaded: connect to the network"
 
 
-def test_an_unreachable_hub_is_told_in_one_sentence(monkeypatch):
+def test_an_unreachable_hub_is_reported_in_one_sentence(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(OSError, match=UNREACHABLE):
         models.load("nobody/nothing")
 
 
-def test_a_closed_network_is_told_in_the_same_sentence(monkeypatch):
+def test_a_closed_network_is_reported_in_the_same_sentence(monkeypatch):
     def unknown_host(*_, **__):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
@@ -281,7 +281,7 @@ def test_a_closed_network_is_told_in_the_same_sentence(monkeypatch):
         models.load("nobody/nothing")
 
 
-def test_a_connection_that_breaks_off_is_told_in_the_same_sentence(monkeypatch):
+def test_a_connection_that_breaks_off_is_reported_in_the_same_sentence(monkeypatch):
     class ProtocolError(Exception):
         """The hub's client has kinds of its own, which are no OSError."""
 

@@ -7,9 +7,10 @@ from safetensors.torch import load_file, save_file
 from tiny import tiny
 
 from chroma import models
-from chroma.predictors import from_pipeline, guided, together
+from chroma.predictors import Guided, from_pipeline, predict_batched
+from chroma.process import add_noise, scales
 from chroma.prompts import encode
-from chroma.sampling import add_noise, amplitudes, ddim
+from chroma.sampling import ddim
 
 GUIDED = ["StableDiffusionPipeline", "StableDiffusion2", "StableDiffusionXLPipeline", "StableDiffusion3Pipeline"]
 PROMPTED = [*GUIDED, "FluxPipeline", "IFPipeline"]
@@ -17,10 +18,10 @@ SCALE = 3.0
 
 
 def noise(pipe, count=1, seed=0):
-    return torch.randn((count, *models.shape(pipe)), generator=torch.Generator().manual_seed(seed))
+    return torch.randn((count, *models.Pipeline(pipe).shape), generator=torch.Generator().manual_seed(seed))
 
 
-def visited(pipe) -> np.ndarray:
+def log_snrs_seen(pipe) -> np.ndarray:
     """The log-SNRs of the steps that the pipeline has just taken, noisy to clean, by its scheduler's own tables."""
     scheduler = pipe.scheduler
     if hasattr(scheduler, "alphas_cumprod"):
@@ -41,10 +42,10 @@ def test_guided_sampling_ends_where_the_pipeline_itself_ends(kind):
         start = start / float((1 - sigma).square() + sigma.square()) ** 0.5  # the same picture, as Eq 1 scales it
     else:
         drawn = pipe("a", latents=start, num_inference_steps=steps, guidance_scale=SCALE, output_type="latent").images
-    predictor = guided(from_pipeline(pipe, "a"), from_pipeline(pipe), SCALE)
-    *_, last = ddim(predictor, start.double(), visited(pipe))
+    predictor = Guided(from_pipeline(pipe, "a"), from_pipeline(pipe), SCALE)
+    *_, last = ddim(predictor, start.double(), log_snrs_seen(pipe))
     final = float(getattr(pipe.scheduler, "final_alpha_cumprod", 1.0))  # DDIM's last step may stop just before x0
-    sample = final**0.5 * last.x0 + (1 - final) ** 0.5 * last.noise
+    sample = final**0.5 * last.x0 + (1 - final) ** 0.5 * last.eps_hat
     torch.testing.assert_close(sample.float(), drawn, atol=2e-4, rtol=1e-4)
 
 
@@ -57,14 +58,14 @@ def test_flux_ends_where_its_pipeline_ends():
     drawn = pipe._unpack_latents(drawn, 8, 8, 1)
     sigma = pipe.scheduler.sigmas[0].double()
     begin = start.double() / float((1 - sigma).square() + sigma.square()) ** 0.5
-    *_, last = ddim(from_pipeline(pipe, "a"), begin, visited(pipe))
+    *_, last = ddim(from_pipeline(pipe, "a"), begin, log_snrs_seen(pipe))
     torch.testing.assert_close(last.x0.float(), drawn, atol=2e-4, rtol=1e-4)
 
 
 def test_if_predicts_the_first_half_of_what_its_unet_says():
     pipe = tiny("IFPipeline")
     x = noise(pipe, 2)
-    log_snr = float(models.schedule(pipe, models.shape(pipe)).log_snr(400))
+    log_snr = float(models.Pipeline(pipe).schedule(models.Pipeline(pipe).shape).log_snr(400))
     with torch.no_grad():
         said = pipe.unet(x, 400, encode(pipe, "a")["encoder_hidden_states"].expand(2, -1, -1)).sample[:, :3]
     torch.testing.assert_close(from_pipeline(pipe, "a")(x, log_snr), said)
@@ -88,8 +89,8 @@ def test_prompts_of_one_network_are_one_forward_and_say_what_each_says_alone(kin
     pipe = tiny(kind)
     predictors, x = [from_pipeline(pipe), from_pipeline(pipe, "a"), from_pipeline(pipe, ["a", "b"])], noise(pipe, 2)
     alone, calls = [predictor(x, 0.5) for predictor in predictors], []
-    hook = models.network(pipe).register_forward_pre_hook(lambda *_: calls.append(1))
-    said = together(predictors, x, 0.5)
+    hook = models.Pipeline(pipe).network.register_forward_pre_hook(lambda *_: calls.append(1))
+    said = predict_batched(predictors, x, 0.5)
     hook.remove()
     assert len(calls) == 1
     for one, other in zip(said, alone, strict=True):
@@ -99,11 +100,11 @@ def test_prompts_of_one_network_are_one_forward_and_say_what_each_says_alone(kin
 def test_predictors_of_two_networks_are_asked_one_by_one():
     one, two = tiny("IFPipeline"), tiny("IFPipeline")
     x = noise(one)
-    said = together([from_pipeline(one, "a"), from_pipeline(two, "a")], x, 0.0)
+    said = predict_batched([from_pipeline(one, "a"), from_pipeline(two, "a")], x, 0.0)
     assert torch.equal(said[0], said[1])  # built alike
 
 
-def test_a_flow_is_told_its_sigma_and_its_velocity_becomes_noise():
+def test_a_flow_is_given_its_sigma_and_its_velocity_becomes_noise():
     class Velocity(torch.nn.Module):
         config = type("Config", (), {"in_channels": 1})()
         dtype = torch.float64
@@ -123,17 +124,20 @@ def test_a_flow_is_told_its_sigma_and_its_velocity_becomes_noise():
 
 
 def test_the_empty_prompt_of_sdxl_is_zeros_as_it_was_trained():
-    told = encode(tiny("StableDiffusionXLPipeline"), ["", "a"])
-    assert not told["encoder_hidden_states"][0].any() and told["encoder_hidden_states"][1].any()
-    assert not told["text_embeds"][0].any() and told["text_embeds"][1].any()
+    conditioning = encode(tiny("StableDiffusionXLPipeline"), ["", "a"])
+    assert not conditioning["encoder_hidden_states"][0].any() and conditioning["encoder_hidden_states"][1].any()
+    assert not conditioning["text_embeds"][0].any() and conditioning["text_embeds"][1].any()
 
 
 @pytest.mark.parametrize("kind", ["StableDiffusionPipeline", "StableDiffusion3Pipeline"])
 def test_latents_of_an_image_come_back_as_what_the_vae_decodes(kind):
     pipe = tiny(kind)
-    images = torch.rand((2, 3, models.pixels(pipe), models.pixels(pipe)), generator=torch.Generator().manual_seed(0))
-    latents = models.latents(pipe, images)
-    assert latents.shape == (2, *models.shape(pipe))
+    images = torch.rand(
+        (2, 3, models.Pipeline(pipe).image_size, models.Pipeline(pipe).image_size),
+        generator=torch.Generator().manual_seed(0),
+    )
+    latents = models.Pipeline(pipe).latents(images)
+    assert latents.shape == (2, *models.Pipeline(pipe).shape)
     config = pipe.vae.config
     mode = pipe.vae.encode(images).latent_dist.mode()
     torch.testing.assert_close(
@@ -151,12 +155,12 @@ def test_half_precision_is_the_networks_own_business():
 
 def test_guidance_is_the_difference_of_what_the_two_prompts_say():
     pipe = tiny("IFPipeline")
-    predictor, x = guided(from_pipeline(pipe, "a"), from_pipeline(pipe), lambda log_snr: log_snr), noise(pipe)
+    predictor, x = Guided(from_pipeline(pipe, "a"), from_pipeline(pipe), lambda log_snr: log_snr), noise(pipe)
     said = predictor(x, 2.0)
     without, given = from_pipeline(pipe)(x, 2.0), from_pipeline(pipe, "a")(x, 2.0)
     torch.testing.assert_close(predictor.guidance, given - without, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(said, without + 2.0 * (given - without), atol=1e-5, rtol=1e-4)
-    signal, _ = amplitudes(0.0)
+    signal, _ = scales(0.0)
     assert signal == pytest.approx(0.5**0.5)
 
 
@@ -174,10 +178,10 @@ def test_guidance_is_the_difference_of_what_the_two_prompts_say():
         (lambda: encode(tiny("IFPipeline"), []), "prompt must be words, or a list of at least one prompt"),
         (
             lambda: encode(object()),
-            "pipe must be of the class of IF, Stable Diffusion 1 or 2, SDXL, SD3 or Flux; got obj",
+            "pipe must be a diffusers pipeline with a UNet or a transformer; got obj",
         ),
         (
-            lambda: models.network(object()),
+            lambda: models.Pipeline(object()).network,
             "pipe must be a diffusers pipeline with a UNet or a transformer; got object",
         ),
     ],

@@ -1,4 +1,4 @@
-"""Figures draw what they are given, leave nothing open, and their colours can be told from the page."""
+"""Figure functions return figures and leave none open; colours differ from the page and from each other."""
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -8,9 +8,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from chroma import plotting
-from chroma.atlas import atlas
-from chroma.measure import Estimate
+from chroma.estimates import Estimate
+from chroma.notebook.tables import table
 from chroma.palette import COLOURS, level_colour, level_name, resolution_colour
+from chroma.schedulers.atlas import chart
 
 matplotlib.use("agg")
 
@@ -28,19 +29,19 @@ FIGURES = {
     "idea": lambda: plotting.idea([image, image[:, ::2, ::2]], [0.8, 0.6], image),
     "trajectory": lambda: plotting.trajectory({"x": [image, image], "change": [None, image]}, ["a", "b"]),
     "change_spectra": lambda: plotting.change_spectra({"noise": (measured((3, 16)), ["a", "b", "c"])}),
-    "matched_clocks": lambda: plotting.matched_clocks(
+    "matched_times": lambda: plotting.matched_times(
         {"x": [image, image], "Dx": [image, image]}, {"x": ["1", "2"], "Dx": ["3", "4"]}, ((0, 0), (1, 1))
     ),
     "adjusted_times": lambda: plotting.adjusted_times(x, shares, shares, 8),
     "measured chromatogram": lambda: plotting.chromatogram(x, {"a": measured((4, 50))}, 8, shares[:, 0], "log-SNR"),
     "gallery": lambda: plotting.gallery(x, dict.fromkeys("abcd", (image, shares)), 8),
-    "distances": lambda: plotting.distances(x, {"a": {"one": measured(50), "two": x}}, "log-SNR"),
+    "distances": lambda: plotting.distance_curves(x, {"a": {"paper": measured(50), "other": x}}, "log-SNR"),
     "resolved_fractions": lambda: plotting.resolved_fractions(x, {"a": (measured((4, 50)), shares)}, 8),
-    "switching": lambda: plotting.switching({"a": [image] * 3, "b": [image] * 3}, [1.0, 0.5, 0.0], x, shares, 8),
+    "switching": lambda: plotting.switching_grid({"a": [image] * 3, "b": [image] * 3}, [1.0, 0.5, 0.0], x, shares, 8),
     "commitments": lambda: plotting.commitments(x, {"a": measured((4, 50))}, 8, "η", "share"),
-    "weights": lambda: plotting.weights(x, {"step": x, "ramp": x}, {"8×8": 0.5}),
-    "atlas_chart": lambda: plotting.atlas_chart({"a": atlas("if", 5), "b": atlas("sd3", 5)}),
-    "band_powers": lambda: plotting.band_powers(dict.fromkeys("ab", measured(4)), 8),
+    "weights": lambda: plotting.weight_curves(x, {"step": x, "ramp": x}, {"8×8": 0.5}),
+    "atlas_chart": lambda: plotting.atlas_chart({"a": chart("if", 5), "b": chart("sd3", 5)}),
+    "band_variances": lambda: plotting.band_variances(dict.fromkeys("ab", measured(4)), 8),
     "chromatogram": lambda: plotting.chromatogram(x, {"a": shares, "b": shares}, 8, shares[:, 0]),
     "theorem": lambda: plotting.theorem(dict.fromkeys("abc", (x, x)), dict.fromkeys("abc", shares), 8),
     "cascade_parts": lambda: plotting.cascade_parts({"t": [image, image]}, ["a", "b"], {1: "#ff0000"}),
@@ -50,7 +51,7 @@ FIGURES = {
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_every_figure_is_drawn_and_none_is_left_open(name):
+def test_every_function_returns_a_figure_and_leaves_none_open(name):
     before = plt.get_fignums()
     figure = FIGURES[name]()
     assert isinstance(figure, Figure)
@@ -68,21 +69,21 @@ def texts(ax):
     return [text.get_text() for text in ax.texts]
 
 
-def test_every_curve_and_every_strip_of_the_chromatogram_is_named_finest_on_top():
-    curves, _, strips, _ = FIGURES["chromatogram"]().axes
+def test_every_curve_and_every_row_of_the_chromatogram_has_a_label_and_the_finest_level_is_on_top():
+    curves, _, heat_map, _ = FIGURES["chromatogram"]().axes
     assert texts(curves) == ["8×8", "4×4", "2×2", "1×1"]
-    assert [label.get_text() for label in strips.get_yticklabels()] == texts(curves)
-    bottom, top = strips.get_ylim()
-    assert bottom > top  # level 0 is the upper strip
+    assert [label.get_text() for label in heat_map.get_yticklabels()] == texts(curves)
+    bottom, top = heat_map.get_ylim()
+    assert bottom > top  # level 0 is the upper row
 
 
-def test_labels_at_one_place_are_stacked_not_drawn_over_one_another():
+def test_labels_that_would_overlap_are_stacked():
     heights = [text.get_position()[1] for text in FIGURES["chromatogram"]().axes[0].texts]
     assert np.diff(sorted(heights)).min() > 0.05  # of the axes: a line of text
 
 
-def test_the_averaged_picture_is_framed_in_yellow_and_its_match_in_green_as_in_the_paper():
-    axes = np.array(FIGURES["matched_clocks"]().axes).reshape(2, 2)
+def test_the_averaged_image_has_a_yellow_frame_and_its_match_a_green_one_as_in_the_paper():
+    axes = np.array(FIGURES["matched_times"]().axes).reshape(2, 2)
     red, green, blue, _ = axes[0, 0].spines["left"].get_edgecolor()
     assert min(red, green) > 2 * blue
     red, green, blue, _ = axes[1, 1].spines["left"].get_edgecolor()
@@ -91,8 +92,8 @@ def test_the_averaged_picture_is_framed_in_yellow_and_its_match_in_green_as_in_t
 
 
 def test_pixels_outside_the_range_are_clipped():
-    assert plotting.pixels(np.full((3, 2, 2), 5.0)).max() == 1
-    np.testing.assert_allclose(plotting.pixels(np.zeros((3, 2, 2))), 0.5)
+    assert plotting.to_pixels(np.full((3, 2, 2), 5.0)).max() == 1
+    np.testing.assert_allclose(plotting.to_pixels(np.zeros((3, 2, 2))), 0.5)
 
 
 def luminance(colour):
@@ -103,19 +104,19 @@ def luminance(colour):
 
 @pytest.mark.parametrize("colour", COLOURS)
 @pytest.mark.parametrize("page", ["#ffffff", "#121212"])
-def test_resolutions_have_colours_of_three_to_one_contrast_on_light_and_dark_pages(colour, page):
+def test_colours_of_resolutions_have_a_contrast_of_three_to_one_on_light_and_dark_pages(colour, page):
     # WCAG 2.1, 1.4.11: graphical objects
     high, low = sorted((luminance(colour), luminance(page)), reverse=True)
     assert (high + 0.05) / (low + 0.05) >= 3
 
 
-def test_levels_are_named_by_their_resolution():
+def test_labels_of_levels_are_resolutions():
     assert [level_name(64, m) for m in range(3)] == ["64×64", "32×32", "16×16"]
-    assert level_name(256, 1, kernel=4) == "64×64"
+    assert level_name(256, 1, factor=4) == "64×64"
 
 
-def test_a_resolution_has_one_colour_whatever_the_image_it_is_part_of():
-    assert level_colour(64, 1) == level_colour(32, 0) == level_colour(128, 1, kernel=4) == resolution_colour(32)
+def test_a_resolution_has_the_same_colour_in_images_of_any_size():
+    assert level_colour(64, 1) == level_colour(32, 0) == level_colour(128, 1, factor=4) == resolution_colour(32)
     assert len({resolution_colour(2**k) for k in range(9)}) == 9
 
 
@@ -126,8 +127,8 @@ def test_neighbouring_resolutions_differ_in_grey(finer):
     assert light[1] / light[0] > 1.5
 
 
-def test_a_table_has_a_row_a_line_and_four_digits():
-    assert plotting.table(["a", "b"], [["x", 1 / 3]]).data.splitlines() == [
+def test_a_table_has_one_line_per_row_and_four_digits():
+    assert table(["a", "b"], [["x", 1 / 3]]).data.splitlines() == [
         "| a | b |",
         "| --- | --- |",
         "| x | 0.3333 |",

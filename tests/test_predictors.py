@@ -6,7 +6,7 @@ import torch
 from diffusers import DDPMScheduler, UNet2DModel
 
 from chroma import from_scheduler, models
-from chroma.chromatography import shift
+from chroma.chromatography import level_log_snr
 from chroma.exact import GaussianPredictor
 from chroma.predictors import UNetPredictor, cascade, from_pipeline, residual_part, upsample_guided
 from chroma.pyramid import downsample
@@ -35,7 +35,7 @@ def test_weight_one_is_eq_22_with_the_predictors_own_residual(log_snr):
 
 
 def test_the_coarse_part_of_an_upsample_guided_prediction_is_that_of_the_small_image():
-    alone = any_size(2 * downsample(x) / (1 + 3 / (1 + np.exp(3.0))) ** 0.5, float(shift(-3.0, 1)))
+    alone = any_size(2 * downsample(x) / (1 + 3 / (1 + np.exp(3.0))) ** 0.5, float(level_log_snr(-3.0, 1)))
     torch.testing.assert_close(downsample(upsample_guided(any_size)(x, -3.0)), alone / 2)
 
 
@@ -47,11 +47,11 @@ def test_any_factor_and_a_weight_that_depends_on_time():
         asked.append((image.shape[-1], log_snr))
         return image
 
-    predictor = upsample_guided(spy, weight=lambda z: float(z < 0), kernel=3)
+    predictor = upsample_guided(spy, weight=lambda z: float(z < 0), factor=3)
     predictor(wide, -1.0), predictor(wide, 1.0)
     assert asked == [(24, -1.0), (8, pytest.approx(-1 + 2 * np.log(3))), (24, 1.0)]
     # n x n means of white noise have 1/n of its size, and lambda brings them back to variance one
-    coarse = upsample_guided(lambda image, z: image, kernel=3)(wide, -30.0)
+    coarse = upsample_guided(lambda image, z: image, factor=3)(wide, -30.0)
     torch.testing.assert_close(downsample(coarse, 1, 3), downsample(wide, 1, 3))
     assert torch.equal(upsample_guided(spy, 0.0)(wide, -1.0), wide)
 
@@ -80,7 +80,7 @@ def test_a_velocity_is_turned_into_the_noise_that_diffusers_derives_from_it(step
     with torch.no_grad():
         velocity = net(image, step).sample[:, :3]
     log_snr = float(schedule.log_snr(step))
-    noise = UNetPredictor(net, schedule, prediction="v_prediction")(image, log_snr)
+    noise = UNetPredictor(net, schedule, prediction_type="v_prediction")(image, log_snr)
     # diffusers' own x0 for that velocity; its tables are float32, and sigma is 0.006 at step 0
     x0 = scheduler.step(velocity, step, image).pred_original_sample
     alpha = scheduler.alphas_cumprod[step].double()
@@ -101,8 +101,11 @@ def test_one_prompt_for_all_images_or_one_for_each():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"prediction": "sample"}, "prediction must be 'epsilon' or 'v_prediction'; got sample"),
-        ({"prompt": torch.zeros(4, 8)}, r"prompt must be embeddings of shape \(1 or B, tokens, width\); got \(4, 8\)"),
+        ({"prediction_type": "sample"}, "prediction_type must be 'epsilon' or 'v_prediction'; got sample"),
+        (
+            {"conditioning": torch.zeros(4, 8)},
+            r"conditioning must be embeddings of shape \(1 or B, tokens, width\); got \(4, 8\)",
+        ),
     ],
 )
 def test_bad_input_is_refused_by_name(arguments, words):

@@ -1,4 +1,4 @@
-"""The book in LaTeX: each equation has its number, each figure is there. Only the PDF itself needs TeX Live."""
+"""The book in LaTeX: every equation has its number and every figure is there. Only the PDF needs TeX Live."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_every_figure_is_there(latex):
     assert len(re.findall(r"\\sphinxincludegraphics", latex)) >= glued
 
 
-def test_what_is_wider_than_a_page_has_columns_of_given_width(latex):
+def test_a_table_wider_than_a_page_has_columns_of_given_width(latex):
     assert r"\X{46}{100}" in latex  # the ledger
     credits = latex.split(r"\section{Photographs}")[1]
     assert credits.index(r"\X{") < credits.index(r"\endhead")

@@ -1,4 +1,4 @@
-"""What makes the book a publication: provenance, cross-references, where it runs, what can be taken along."""
+"""The book as a publication: provenance, cross-references, launch buttons, notebooks and the archive."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
-import chroma_pages
+import chroma_references
 import jupytext
 import nbformat
 import notebooks
@@ -37,9 +37,9 @@ def test_a_page_opens_with_its_time_and_what_to_know_and_closes_with_a_summary(s
 
 
 def test_at_least_six_pages_have_exercises_with_folded_solutions():
-    having = [source for source in NOTEBOOKS if "\n## Exercises\n" in source.read_text(encoding="utf-8")]
-    assert len(having) >= 6
-    for source in having:
+    with_exercises = [source for source in NOTEBOOKS if "\n## Exercises\n" in source.read_text(encoding="utf-8")]
+    assert len(with_exercises) >= 6
+    for source in with_exercises:
         section = source.read_text(encoding="utf-8").split("\n## Exercises\n")[1].split("\n## Summary")[0]
         solutions = section.count("tags: [hide-cell]")
         assert solutions == len(re.findall(r"^\d+\. ", section, re.M)) > 0, source.stem
@@ -55,7 +55,7 @@ def test_python_is_read_without_scrolling_sideways(source):
 
 @pytest.mark.usefixtures("site")
 @pytest.mark.parametrize("source", NOTEBOOKS, ids=lambda source: source.stem)
-def test_below_each_figure_stands_what_made_it(source):
+def test_each_figure_is_followed_by_its_provenance(source):
     html = (SITE / "book" / f"{source.stem}.html").read_text(encoding="utf-8")
     shown = len(re.findall(r"^:::\{provenance\}", source.read_text(encoding="utf-8"), re.M))
     lines = re.findall(r'<div class="provenance.*?</div>', html, re.S)
@@ -96,7 +96,7 @@ def test_a_mention_of_an_equation_or_a_figure_leads_to_it():
 
 def test_mentions_are_found_in_the_forms_that_people_write():
     mentions = {
-        m[0] for m in chroma_pages.MENTION.finditer("by Eq 16, Eqs 3, 20 and 21; Eq B1. Fig 4, Figures 5 and 6")
+        m[0] for m in chroma_references.MENTION.finditer("by Eq 16, Eqs 3, 20 and 21; Eq B1. Fig 4, Figures 5 and 6")
     }
     assert mentions == {"Eq 16", "Eqs 3, 20 and 21", "Eq B1", "Fig 4", "Figures 5 and 6"}
 
@@ -108,7 +108,7 @@ def test_every_equation_of_the_paper_has_a_place():
     assert anchors == {str(number) for number in range(1, 38)}
 
 
-def test_every_entry_of_the_bibliography_is_whole_and_every_citation_has_one():
+def test_every_entry_of_the_bibliography_is_complete_and_every_citation_has_one():
     entries = dict(re.findall(r"^@\w+\{(\S+),\n(.*?)^\}", (ROOT / "book/references.bib").read_text(), re.M | re.S))
     for key, fields in entries.items():
         assert all(re.search(rf"^ *{field} *=", fields, re.M) for field in ("title", "author", "year")), key
@@ -116,7 +116,7 @@ def test_every_entry_of_the_bibliography_is_whole_and_every_citation_has_one():
     assert cited and cited <= entries.keys()
 
 
-# ---- the places that run it ----
+# ---- notebooks and launch buttons ----
 
 
 @pytest.mark.usefixtures("site")
@@ -131,7 +131,7 @@ def test_a_page_becomes_a_notebook_that_installs_the_release_and_runs_the_same_c
 
 @pytest.mark.usefixtures("site")
 @pytest.mark.parametrize("source", NOTEBOOKS, ids=lambda source: source.stem)
-def test_the_words_of_a_notebook_are_plain_markdown_with_the_books_numbers(source):
+def test_the_text_of_a_notebook_is_plain_markdown_with_the_books_numbers(source):
     cells = notebooks.notebook(source, "someone/book", "v1.2.3").cells
     words = [cell.source for cell in cells if cell.cell_type == "markdown"]
     assert not re.search(r"^(`{3,}|:{3,})\{", "\n".join(words), re.M)
@@ -149,14 +149,14 @@ def test_a_notebook_runs_away_from_the_repository_and_shows_its_figure(tmp_path,
     assert sum("image/png" in output.get("data", {}) for output in outputs) == 1
 
 
-def test_a_directive_that_no_notebook_can_show_is_refused_by_name():
+def test_a_directive_without_plain_markdown_is_refused_by_name():
     with pytest.raises(ValueError, match="'claims'"):
         notebooks.plain(":::{claims}\n:::", {}, "https://someone.github.io/book/book")
 
 
 @pytest.mark.usefixtures("site")
 def test_the_notebooks_are_those_of_all_pages_with_code_and_the_same_each_time(tmp_path):
-    script = ROOT / "book/_ext/notebooks.py"
+    script = ROOT / "book/_tools/notebooks.py"
     for folder in ("one", "two"):
         subprocess.run([sys.executable, script, "someone/book", "v1.2.3", tmp_path / folder], check=True)
     written = {file.stem: file.read_bytes() for file in (tmp_path / "one").iterdir()}
@@ -193,11 +193,11 @@ def test_launch_buttons_lead_to_the_notebook_at_the_release_and_are_there_for_re
     assert len(buttons("book/speed")) == 1  # runs a script of the repository, which Colab does not have
 
 
-# ---- what can be taken along ----
+# ---- the archive ----
 
 
 @pytest.mark.usefixtures("site")
-def test_the_archive_has_the_sum_that_stands_beside_it_and_every_page():
+def test_the_archive_has_every_page_and_its_checksum_file_is_right():
     archive = SITE / "resolution-chromatography.zip"
     digest, name = archive.with_suffix(".zip.sha256").read_text().split()
     assert (digest, name) == (hashlib.sha256(archive.read_bytes()).hexdigest(), archive.name)
@@ -238,7 +238,7 @@ def test_the_unpacked_archive_works_from_the_disk_alone(browser, tmp_path):
 
 
 @pytest.mark.usefixtures("site")
-def test_the_status_tells_versions_run_times_and_age(browser, site):
+def test_the_status_page_shows_versions_run_times_and_age(browser, site):
     with opened(browser, f"{site}/book/status.html") as (page, _):
         text = page.locator(".bd-article").inner_text()
         assert re.search(r"Built on \d+ \w+ \d{4}.*\((today|\d+ days? ago)\)", text)

@@ -17,13 +17,13 @@ def image(seed, batch=2, size=16):
     return torch.randn(batch, 3, size, size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-@pytest.mark.parametrize("kernel", [2, 4])
+@pytest.mark.parametrize("factor", [2, 4])
 @pytest.mark.parametrize("times", [0, 1, 2])
-def test_downsample_is_average_pooling_and_upsample_is_nearest(kernel, times):
+def test_downsample_is_average_pooling_and_upsample_is_nearest(factor, times):
     x = image(0)
-    pooled = F.avg_pool2d(x, kernel**times)
-    torch.testing.assert_close(downsample(x, times, kernel), pooled)
-    torch.testing.assert_close(upsample(x, times, kernel), F.interpolate(x, scale_factor=kernel**times, mode="nearest"))
+    pooled = F.avg_pool2d(x, factor**times)
+    torch.testing.assert_close(downsample(x, times, factor), pooled)
+    torch.testing.assert_close(upsample(x, times, factor), F.interpolate(x, scale_factor=factor**times, mode="nearest"))
 
 
 def test_numpy_and_torch_give_the_same_numbers_and_keep_their_kind():
@@ -107,7 +107,7 @@ def test_a_size_that_stops_halving_keeps_its_coarsest_rest():
         (lambda: downsample(torch.zeros(1, 3, 8, 8), 4), "x must be of a size that 2\\^4 = 16 divides"),
         (lambda: downsample(np.zeros(8)), r"x must be an array or tensor of shape \(..., H, W\); got shape \(8,\)"),
         (lambda: downsample(np.zeros((8, 8)), -1), "times must be a whole number >= 0; got -1"),
-        (lambda: upsample(np.zeros((8, 8)), 1, 1), "kernel must be a whole number >= 2; got 1"),
+        (lambda: upsample(np.zeros((8, 8)), 1, 1), "factor must be a whole number >= 2; got 1"),
         (lambda: downsample(np.zeros((8, 8), np.uint8)), "x must be floating-point: .*; got dtype uint8"),
         (lambda: band_energy(torch.zeros(1, 3, 8, 8, dtype=torch.uint8)), "x must be floating-point"),
         (lambda: band_energy(torch.zeros(3, 8, 8)), "x must be a batch of images"),

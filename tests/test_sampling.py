@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from chroma import from_scheduler
 from chroma.exact import EmpiricalPredictor, GaussianPredictor
-from chroma.predictors import composed, guided
-from chroma.sampling import add_noise, amplitudes, ddim, ddpm, denoised, invert
+from chroma.predictors import Guided, composed
+from chroma.process import add_noise, predict_x0, scales
+from chroma.sampling import ddim, ddpm, invert
 
 TABLE = {"beta_schedule": "squaredcos_cap_v2", "clip_sample": False}
 
@@ -72,8 +73,8 @@ def test_inversion_and_sampling_undo_each_other():
     errors = []
     for steps in (100, 200, 400):
         log_snrs = np.linspace(-12, 12, steps)
-        *_, noisy = invert(gaussian, image, log_snrs)
-        *_, clean = ddim(gaussian, noisy.x, log_snrs)
+        *_, noisy_images = invert(gaussian, image, log_snrs)
+        *_, clean = ddim(gaussian, noisy_images.x, log_snrs)
         errors.append(float((clean.x - image).abs().max()))
     assert errors[-1] < 0.03  # of images with a standard deviation of about 0.6
     # first-order steps: halving them halves the error, to within a quarter
@@ -98,28 +99,28 @@ def test_sampling_is_lazy_and_gives_one_state_an_entry(predictor, noise):
 def test_the_state_keeps_the_dtype_of_the_noise(dtype, noise):
     gaussian = GaussianPredictor(torch.zeros(3, 8, 8), [0.05, 0.2, 0.8, 3.2])
     *_, last = ddim(gaussian, noise.to(dtype), [-4.0, 0.0, 4.0])
-    assert last.x0.dtype == last.x.dtype == last.noise.dtype == dtype
+    assert last.x0.dtype == last.x.dtype == last.eps_hat.dtype == dtype
 
 
 @given(st.floats(-700, 700))
 def test_amplitudes_are_the_square_roots_of_alpha_and_its_complement(z):
-    signal, sigma = amplitudes(z)
+    signal, sigma = scales(z)
     assert signal**2 + sigma**2 == pytest.approx(1, abs=1e-12)
     assert 2 * (np.log(signal) - np.log(sigma)) == pytest.approx(z, abs=1e-9)
 
 
 def test_denoising_the_true_noise_gives_the_image_back(noise):
     x0 = torch.rand((4, 3, 8, 8), generator=generator(), dtype=torch.float64)
-    torch.testing.assert_close(denoised(add_noise(x0, noise, -3.0), noise, -3.0), x0)
+    torch.testing.assert_close(predict_x0(add_noise(x0, noise, -3.0), noise, -3.0), x0)
 
 
 def test_guidance_extrapolates_and_composition_adds_up(predictor, noise):
     left, right = predictor.given(range(6)), predictor.given(range(6, 12))
     base, a, b = (p(noise, -2.0) for p in (predictor, left, right))
-    torch.testing.assert_close(guided(left, predictor, 3.0)(noise, -2.0), base + 3 * (a - base))  # Eq 5
+    torch.testing.assert_close(Guided(left, predictor, 3.0)(noise, -2.0), base + 3 * (a - base))  # Eq 5
     both = composed(predictor, [left, right], [2.0, lambda log_snr: log_snr])
     torch.testing.assert_close(both(noise, -2.0), base + 2 * (a - base) - 2 * (b - base))  # Eq 6
-    torch.testing.assert_close(guided(left, predictor, 1.0)(noise, -2.0), a)
+    torch.testing.assert_close(Guided(left, predictor, 1.0)(noise, -2.0), a)
 
 
 def test_a_condition_of_weight_zero_is_not_evaluated(predictor, noise):
@@ -136,14 +137,14 @@ def test_a_condition_of_weight_zero_is_not_evaluated(predictor, noise):
         (lambda p, x: ddim(p, x, [-np.inf, 0.0]), r"log_snrs must be strictly increasing, .*start above -inf"),
         (lambda p, x: ddpm(p, x, [np.nan, 0.0]), "log_snrs must be free of NaN"),
         (lambda p, x: invert(p, x, []), "log_snrs must be strictly increasing"),
-        (lambda p, x: ddim(p, x[0], [0.0]), r"noise must be a floating-point tensor of shape \(B, C, H, W\)"),
+        (lambda p, x: ddim(p, x[0], [0.0]), r"x_T must be a floating-point tensor of shape \(B, C, H, W\)"),
         (lambda p, x: invert(p, x.long(), [0.0]), "image must be a floating-point tensor"),
-        (lambda p, x: ddim(p, x * np.nan, [0.0]), "noise must be finite"),
+        (lambda p, x: ddim(p, x * np.nan, [0.0]), "x_T must be finite"),
         (
             lambda p, x: composed(p, [p], [1.0, 2.0]),
-            "weights must be one for each of the 1 conditions; got 2 of them",
+            "weights must be one for each of the 1 conditions; got 2 weights",
         ),
-        (lambda p, x: guided(p, p, np.nan), "scale must be a finite number"),
+        (lambda p, x: Guided(p, p, np.nan), "scale must be a finite number"),
     ],
 )
 def test_bad_input_is_refused_by_name_at_once(make, words, predictor, noise):

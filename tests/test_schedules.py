@@ -27,7 +27,7 @@ from chroma import (
     Sigmoid,
     adjusted_time,
     from_scheduler,
-    shift,
+    level_log_snr,
 )
 
 positive = st.floats(0.01, 30)
@@ -170,11 +170,11 @@ def test_zero_terminal_snr_is_read_and_inverted(kind, betas):
 
 @pytest.mark.parametrize("level", [0, 1, 2])
 def test_sd3_shift_is_eq_16_backwards(level):
-    # SD3 and Flux multiply sigma / (1 - sigma) by `shift`: 2^m times more of it is 4^m times less SNR
+    # SD3 and Flux multiply sigma / (1 - sigma) by `level_log_snr`: 2^m times more of it is 4^m times less SNR
     scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
     schedule, t = from_scheduler(scheduler), np.linspace(1, 0.001, 1000)
     shifted = from_scheduler(FlowMatchEulerDiscreteScheduler(shift=3.0 * 2.0**level))
-    np.testing.assert_allclose(shift(shifted.log_snr(t), level), schedule.log_snr(t), atol=1e-9)
+    np.testing.assert_allclose(level_log_snr(shifted.log_snr(t), level), schedule.log_snr(t), atol=1e-9)
     # and diffusers' own sigmas are our sigma = 1 / (1 + exp(z / 2)), to float32
     np.testing.assert_allclose(1 / (1 + np.exp(schedule.log_snr(t) / 2)), scheduler.sigmas.numpy()[:1000], atol=1e-6)
 
@@ -185,7 +185,7 @@ def test_cogvideox_snr_shift_scale_is_eq_16_backwards(level):
     shifted = CogVideoXDDIMScheduler(snr_shift_scale=4.0**level, rescale_betas_zero_snr=False)
     z, steps = from_scheduler(shifted), np.arange(1000)
     # float64 tables; near alpha = 1 log-SNR has lost four digits
-    np.testing.assert_allclose(shift(z.log_snr(steps), level), from_scheduler(plain).log_snr(steps), atol=1e-8)
+    np.testing.assert_allclose(level_log_snr(z.log_snr(steps), level), from_scheduler(plain).log_snr(steps), atol=1e-8)
 
 
 def test_edm_and_flow_matching_schedulers_become_their_schedules():

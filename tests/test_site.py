@@ -22,7 +22,7 @@ NOTEBOOKS = [source for source in SOURCES if re.search(r"^kernelspec:", source.r
 
 @contextmanager
 def opened(browser, url, **context):
-    """A page at `url`, come to rest, with a record of what it asked for and complained about."""
+    """A page at `url`, fully loaded, with a record of its requests and errors."""
     window = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **context})
     seen = SimpleNamespace(outside=[], errors=[], responses={})
     home = "/".join(url.split("/")[:3])
@@ -53,7 +53,7 @@ def opened(browser, url, **context):
 
 
 def weights(seen) -> dict[str, int]:
-    """The bytes of each file that a page asked for, compressed as a web server would."""
+    """The size of each file that a page requested, in bytes, compressed as a web server would."""
     fetched = {url: r for url, r in seen.responses.items() if url.startswith("http") and r.ok}
     return {url: len(gzip.compress(response.body(), 6)) for url, response in fetched.items()}
 
@@ -84,18 +84,18 @@ def test_a_page_of_at_most_two_megabytes_loads_whole_from_this_site_alone(browse
         assert sum(weights(seen).values()) < 2e6, sorted(weights(seen).items(), key=lambda item: -item[1])[:8]
 
 
-def test_the_first_address_leads_to_the_landing_page(browser, site):
+def test_the_root_address_redirects_to_the_landing_page(browser, site):
     with opened(browser, f"{site}/") as (page, _):
         page.wait_for_url(f"{site}/{TOC['root']}.html")
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_every_image_says_in_words_what_it_shows(browser, site, name):
+def test_every_image_has_an_alternative_text(browser, site, name):
     with opened(browser, f"{site}/{name}.html") as (page, _):
-        silent = page.locator(".bd-article img").evaluate_all(
+        without_text = page.locator(".bd-article img").evaluate_all(
             "images => images.filter(i => !i.alt.trim() || i.src.endsWith(i.alt)).map(i => i.src)"
         )
-        assert silent == []
+        assert without_text == []
 
 
 def test_every_internal_link_leads_to_a_page_and_an_anchor_that_exist(browser, site):
@@ -147,7 +147,7 @@ def test_the_beginning_of_a_long_equation_can_be_reached_on_a_phone(browser, sit
         assert hidden == []
 
 
-def test_a_reader_can_switch_to_the_dark_and_back(browser, site):
+def test_a_reader_can_switch_to_the_dark_theme_and_back(browser, site):
     with opened(browser, f"{site}/{TOC['root']}.html", color_scheme="light") as (page, _):
 
         def brightness():
@@ -168,20 +168,20 @@ def test_a_reader_can_switch_to_the_dark_and_back(browser, site):
         assert brightness() > 200
 
 
-def test_a_system_in_the_dark_gets_a_dark_page(browser, site):
+def test_a_system_with_a_dark_theme_gets_a_dark_page(browser, site):
     with opened(browser, f"{site}/{TOC['root']}.html", color_scheme="dark") as (page, _):
         assert page.evaluate("document.documentElement.dataset.theme") == "dark"
 
 
-def found(page) -> list[str]:
-    """Where a search leads, once it has ended: results appear one by one."""
+def search_results(page) -> list[str]:
+    """The links that a search finds, once it has ended: results appear one by one."""
     page.wait_for_function("document.querySelector('.search-summary')?.textContent.startsWith('Search finished')")
     return page.locator("ul.search li a").evaluate_all("all => all.map(a => a.getAttribute('href'))")
 
 
 def test_search_finds_a_word(browser, site):
     with opened(browser, f"{site}/search.html?q=chromatography") as (page, seen):
-        assert len(found(page)) >= 3
+        assert len(search_results(page)) >= 3
         assert seen.outside == []
 
 
@@ -200,10 +200,10 @@ def test_search_finds_a_word(browser, site):
 )
 def test_search_finds_symbols_and_names(browser, site, typed, name):
     with opened(browser, f"{site}/search.html?q={typed}") as (page, _):
-        links = found(page)
+        links = search_results(page)
         assert any(f"book/{name}.html" in link for link in links), links
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_survives_the_way_to_ipynb_and_back_unchanged(notebook):
+def test_a_notebook_is_unchanged_by_a_conversion_to_ipynb_and_back(notebook):
     jupytext(["--quiet", "--to", "ipynb", "--test-strict", str(notebook)])

@@ -5,18 +5,19 @@ import numpy as np
 import pytest
 
 from chroma import from_scheduler
-from chroma.published import FLUX, SHIPPED, _latent_diffusion
-from chroma.steps import SPACINGS, plan, schedule_of, visited
+from chroma.schedulers.config import schedule_from_config
+from chroma.schedulers.published import FLUX, PUBLISHED, latent_diffusion
+from chroma.schedulers.steps import SPACINGS, plan, step_log_snrs
 
 TABLES = [
-    _latent_diffusion(name, timestep_spacing=way, steps_offset=offset, skip_prk_steps=True)
+    latent_diffusion(name, timestep_spacing=way, steps_offset=offset, skip_prk_steps=True)
     for name in SPACINGS
     if name != "LCMScheduler"
     for way in ("linspace", "leading", "trailing")
     for offset in (0, 1)
 ]
 KARRAS = [
-    _latent_diffusion(name, use_karras_sigmas=True) for name in ("EulerDiscreteScheduler", "UniPCMultistepScheduler")
+    latent_diffusion(name, use_karras_sigmas=True) for name in ("EulerDiscreteScheduler", "UniPCMultistepScheduler")
 ]
 
 
@@ -37,19 +38,19 @@ _SHIFT = ("base_image_seq_len", "max_image_seq_len", "base_shift", "max_shift")
 
 def agree(config, tokens, steps):
     made = scheduler_of(config, tokens, steps)
-    foretold = plan(config, steps, tokens)
+    planned = plan(config, steps, tokens)
     keep = np.sort(np.unique(np.asarray(made.timesteps), return_index=True)[1])  # PNDM evaluates one step twice
-    assert len(foretold.timesteps) == len(keep) == steps
-    np.testing.assert_allclose(foretold.timesteps, np.asarray(made.timesteps, dtype=float)[keep], atol=0.51, rtol=0)
+    assert len(planned.timesteps) == len(keep) == steps
+    np.testing.assert_allclose(planned.timesteps, np.asarray(made.timesteps, dtype=float)[keep], atol=0.51, rtol=0)
     # diffusers' tables are float32: of alpha near 1, 1 - alpha has five digits left
-    np.testing.assert_allclose(foretold.log_snrs, visited(made)[keep], atol=2e-3, rtol=2e-4)
+    np.testing.assert_allclose(planned.log_snrs, step_log_snrs(made)[keep], atol=2e-3, rtol=2e-4)
 
 
 @pytest.mark.parametrize("steps", [4, 30])
-@pytest.mark.parametrize("name", SHIPPED)
-def test_shipped_schedulers_step_as_foretold(name, steps):
-    shipped = SHIPPED[name]
-    agree(shipped.config, (shipped.size // shipped.latent_factor // 2) ** 2, steps)
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_schedulers_step_as_planned(name, steps):
+    published = PUBLISHED[name]
+    agree(published.config, (published.size // published.latent_factor // 2) ** 2, steps)
 
 
 @pytest.mark.parametrize("config", TABLES + KARRAS, ids=lambda config: config["_class_name"])
@@ -57,12 +58,12 @@ def test_every_way_of_spacing_is_diffusers(config):
     agree(config, None, 20)
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_the_schedule_of_a_configuration_is_that_of_its_scheduler(name):
-    shipped = SHIPPED[name]
-    tokens = (shipped.size // shipped.latent_factor // 2) ** 2
-    ours = schedule_of(shipped.config, tokens)
-    theirs = from_scheduler(scheduler_of(shipped.config, tokens, 10), tokens=tokens)
+    published = PUBLISHED[name]
+    tokens = (published.size // published.latent_factor // 2) ** 2
+    ours = schedule_from_config(published.config, tokens)
+    theirs = from_scheduler(scheduler_of(published.config, tokens, 10), tokens=tokens)
     first, last = theirs.domain
     times = np.linspace(first, last, 50)[1:-1]
     np.testing.assert_allclose(ours.log_snr(times), theirs.log_snr(times), atol=2e-3, rtol=2e-4)
@@ -89,6 +90,6 @@ def test_a_class_that_is_not_known_is_named():
     with pytest.raises(ValueError, match="beta_schedule must be 'linear'"):
         plan({"_class_name": "DDIMScheduler", "beta_schedule": "sigmoid"}, 10)
     with pytest.raises(ValueError, match="steps must be at most 50"):
-        plan(SHIPPED["lcm"].config, 51)
+        plan(PUBLISHED["lcm"].config, 51)
     with pytest.raises(ValueError, match="scheduler must be passed with the number of tokens"):
         plan(FLUX, 10)

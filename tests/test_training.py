@@ -18,13 +18,22 @@ from safetensors.torch import load_file
 from torch.nn.functional import avg_pool2d, interpolate
 
 from chroma import data, from_scheduler, models, training
+from chroma.data import checksum
 from chroma.exact import EmpiricalPredictor, GaussianPredictor
+from chroma.losses import level_loss, low_loss, noise_loss, residual_loss
 from chroma.predictors import from_pipeline, residual_part
+from chroma.process import add_noise, scales
 from chroma.recipes import RECIPES, Recipe
-from chroma.sampling import amplitudes
-from chroma.training import level_loss, low_loss, noise_loss, residual_loss
 
-TINY = Recipe(size=8, channels=(16, 32), layers=(1, 1), batch=8, images=8 * 12, warmup=2, precision="no")
+TINY = Recipe(
+    size=8,
+    block_out_channels=(16, 32),
+    layers_per_block=(1, 1),
+    batch_size=8,
+    num_samples=8 * 12,
+    lr_warmup_steps=2,
+    mixed_precision="no",
+)
 PROMPT = "a drawing of something"
 CONTENTS = ["broccoli", "butterfly", "lion", "scarf"]
 CHECKPOINT = "checkpoint.safetensors"
@@ -37,13 +46,6 @@ def pictures(size):
 
 def standard(*shape, seed=0):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-def each(predictor, rows):
-    """A predictor of one log-SNR as one of a log-SNR for each image, the same for every `rows` in a row."""
-    return lambda x, log_snr: torch.cat(
-        [predictor(part, float(z[0])) for part, z in zip(x.split(rows), log_snr.split(rows), strict=True)]
-    )
 
 
 def finer_part(noise):
@@ -88,17 +90,17 @@ def test_noising_is_that_of_diffusers_for_each_image_at_its_own_time():
     log_snr = torch.from_numpy(from_scheduler(scheduler).log_snr(times.numpy())).float()
     x0, noise = standard(4, 3, 8, 8), standard(4, 3, 8, 8, seed=1)
     # float32: six digits
-    torch.testing.assert_close(training.noised(x0, noise, log_snr), scheduler.add_noise(x0, noise, times))
+    torch.testing.assert_close(add_noise(x0, noise, log_snr), scheduler.add_noise(x0, noise, times))
 
 
 @pytest.mark.parametrize("loss", [noise_loss, residual_loss, low_loss])
 def test_the_loss_of_an_image_is_its_own_at_its_own_log_snr(loss):
     size = 4 if loss is low_loss else 8
     x0, noise, log_snr = standard(3, 3, 8, 8), standard(3, 3, size, size, seed=1), torch.tensor([-3.0, 0.0, 3.0])
-    together = loss(uneven, x0, noise, log_snr)
+    joint = loss(uneven, x0, noise, log_snr)
     alone = [loss(uneven, x0[i : i + 1], noise[i : i + 1], log_snr[i : i + 1]) for i in range(3)]
-    torch.testing.assert_close(together, torch.cat(alone))
-    assert together.unique().numel() == 3
+    torch.testing.assert_close(joint, torch.cat(alone))
+    assert joint.unique().numel() == 3
 
 
 def test_the_low_loss_is_the_noise_loss_of_mean_pooled_images():
@@ -112,7 +114,7 @@ def test_all_levels_but_the_last_lose_residuals_and_the_last_all_of_its_noise():
     for level in range(3):
         noise = standard(3, 3, 8 >> level, 8 >> level, seed=1)
         pooled = avg_pool2d(x0, 2**level)
-        error = (noise if level == 2 else finer_part(noise)) - uneven(training.noised(pooled, noise, log_snr), log_snr)
+        error = (noise if level == 2 else finer_part(noise)) - uneven(add_noise(pooled, noise, log_snr), log_snr)
         loss = level_loss(uneven, x0, noise, log_snr, level, levels=3)
         torch.testing.assert_close(loss, error.square().mean((1, 2, 3)))
 
@@ -120,7 +122,7 @@ def test_all_levels_but_the_last_lose_residuals_and_the_last_all_of_its_noise():
 @pytest.mark.parametrize("known", ["normal", "four pictures"])
 def test_nothing_beats_the_residual_part_of_the_exact_noise(known):
     """Eq 21's optimum is (I - UD) E[eps | x_t]: every other prediction costs its square distance more."""
-    rows, log_snr = 256, torch.tensor([-2.0, 0.0, 2.0]).repeat_interleave(256)
+    log_snr = torch.tensor([-2.0, 0.0, 2.0]).repeat_interleave(256)
     if known == "normal":
         exact = GaussianPredictor(torch.zeros(3, 8, 8), [0.2, 0.5, 1.0, 2.0])
         x0 = exact.sample(len(log_snr), torch.Generator().manual_seed(0))
@@ -128,17 +130,17 @@ def test_nothing_beats_the_residual_part_of_the_exact_noise(known):
         images = torch.from_numpy(pictures(8))
         exact, x0 = EmpiricalPredictor(images), images.repeat(len(log_snr) // 4, 1, 1, 1)
     noise = standard(*x0.shape, seed=1)
-    best = each(residual_part(exact), rows)
+    best = residual_part(exact)
     others = {
         "too small": lambda x, z: 0.9 * best(x, z),
         "too large": lambda x, z: 1.1 * best(x, z),
         "late": lambda x, z: best(x, z + 0.5),
         "early": lambda x, z: best(x, z - 0.5),
         "of a smaller image": lambda x, z: best(0.9 * x, z),
-        "with what is coarse": each(exact, rows),
+        "with what is coarse": exact,
     }
     floor = residual_loss(best, x0, noise, log_snr)
-    x = training.noised(x0, noise, log_snr)
+    x = add_noise(x0, noise, log_snr)
     for other in others.values():
         excess = residual_loss(other, x0, noise, log_snr) - floor
         distance = (other(x, log_snr) - best(x, log_snr)).square().mean()
@@ -160,14 +162,20 @@ def low(tmp_path_factory):
 
 def overfit(folder, images, residual=False):
     recipe = dataclasses.replace(
-        TINY, residual=residual, batch=16, images=16 * 300, learning_rate=3e-3, warmup=20, ema=0.98
+        TINY,
+        residual=residual,
+        batch_size=16,
+        num_samples=16 * 300,
+        learning_rate=3e-3,
+        lr_warmup_steps=20,
+        ema_decay=0.98,
     )
     training.train(recipe, images, [PROMPT] * len(images), folder)
 
 
 def motionless(x, log_snr):
     """The noise that stands for a velocity of 0."""
-    return amplitudes(log_snr)[1] * x
+    return scales(log_snr)[1] * x
 
 
 def velocity_losses(loss, folder, x0, known, part=lambda predictor: predictor):
@@ -177,7 +185,7 @@ def velocity_losses(loss, folder, x0, known, part=lambda predictor: predictor):
     log_snr = torch.from_numpy(log_snr).float().repeat_interleave(rows)
     x0, noise = x0.repeat(len(log_snr) // len(x0), 1, 1, 1), standard(len(log_snr), 3, 8, 8, seed=1)
     return [
-        (loss(each(part(predictor), rows), x0, noise, log_snr) / torch.sigmoid(log_snr)).mean().item()
+        (loss(part(predictor), x0, noise, log_snr) / torch.sigmoid(log_snr)).mean().item()
         for predictor in (from_pipeline(pipe, PROMPT), EmpiricalPredictor(known), motionless)
     ]
 
@@ -206,54 +214,62 @@ def test_the_residual_noise_of_four_pictures_is_learnt_almost_as_well_as_it_can_
 
 
 def test_a_batch_follows_from_the_seed_and_the_step_alone():
-    first = training.batch(TINY, 7, 20)
+    first = training.training_batch(TINY, 7, 20)
     torch.manual_seed(1), np.random.seed(1)
-    again = training.batch(TINY, 7, 20)
+    again = training.training_batch(TINY, 7, 20)
     for field in dataclasses.fields(first):
         assert torch.equal(*(torch.as_tensor(getattr(now, field.name)) for now in (first, again)))
-    for other in (training.batch(TINY, 8, 20), training.batch(dataclasses.replace(TINY, seed=1), 7, 20)):
+    for other in (
+        training.training_batch(TINY, 8, 20),
+        training.training_batch(dataclasses.replace(TINY, seed=1), 7, 20),
+    ):
         assert not torch.equal(first.noise, other.noise)
         assert not torch.equal(first.times, other.times)
         assert not np.array_equal(first.rows, other.rows)
 
 
 def test_each_pass_over_the_data_is_another_order_of_it():
-    rows = np.concatenate([training.batch(TINY, step, 20).rows for step in range(5)]).reshape(2, 20)  # 5 x 8 = 2 x 20
+    rows = np.concatenate([training.training_batch(TINY, step, 20).rows for step in range(5)]).reshape(
+        2, 20
+    )  # 5 x 8 = 2 x 20
     assert np.array_equal(np.sort(rows), np.tile(np.arange(20), (2, 1)))
     assert not np.array_equal(*rows)
 
 
 def test_times_are_uniform_noise_is_white_and_a_tenth_of_the_prompts_are_dropped():
-    batches = [training.batch(dataclasses.replace(TINY, batch=100), step, 50) for step in range(40)]
+    batches = [training.training_batch(dataclasses.replace(TINY, batch_size=100), step, 50) for step in range(40)]
     times = torch.cat([now.times for now in batches])
     counts = torch.bincount(times // 100, minlength=10)
     assert counts.sum() == 4000 and len(counts) == 10
     assert (counts - 400).abs().max() < 4 * (4000 * 0.1 * 0.9) ** 0.5  # binomial
-    assert abs(np.concatenate([now.silent for now in batches]).sum() - 400) < 4 * (4000 * 0.1 * 0.9) ** 0.5
+    assert abs(np.concatenate([now.drop_cond for now in batches]).sum() - 400) < 4 * (4000 * 0.1 * 0.9) ** 0.5
     noise = torch.cat([now.noise for now in batches])
     assert abs(noise.mean()) < 4 / noise.numel() ** 0.5
     assert abs(noise.square().mean() - 1) < 4 * (2 / noise.numel()) ** 0.5
 
 
 def test_a_share_of_the_images_is_taken_from_the_noisiest_times_and_nothing_else_changes():
-    recipe = dataclasses.replace(TINY, batch=2000)
-    plain, mixed, late = (training.batch(dataclasses.replace(recipe, noisy=share), 0, 20) for share in (0.0, 0.5, 1.0))
+    recipe = dataclasses.replace(TINY, batch_size=2000)
+    plain, mixed, late = (
+        training.training_batch(dataclasses.replace(recipe, high_noise_fraction=share), 0, 20)
+        for share in (0.0, 0.5, 1.0)
+    )
     assert 700 <= late.times.min() < 710 and 990 <= late.times.max() < 1000
     share = 0.5 + 0.5 * 0.3  # of all times: the noisy half, and three tenths of the other
     assert abs((mixed.times >= 700).float().mean() - share) < 4 * (share * (1 - share) / 2000) ** 0.5  # binomial
     for other in (mixed, late):
         assert torch.equal(other.noise, plain.noise)
-        assert np.array_equal(other.rows, plain.rows) and np.array_equal(other.silent, plain.silent)
+        assert np.array_equal(other.rows, plain.rows) and np.array_equal(other.drop_cond, plain.drop_cond)
 
 
 def test_the_learning_rate_warms_up_and_ends_at_zero():
-    recipe = dataclasses.replace(TINY, images=TINY.batch * 1000, warmup=50)
+    recipe = dataclasses.replace(TINY, num_samples=TINY.batch_size * 1000, lr_warmup_steps=50)
     rates = np.array([training.learning_rate(recipe, step) for step in range(1001)])
     assert rates[0] == pytest.approx(recipe.learning_rate / 50)
     assert rates.argmax() in (48, 49) and rates.max() == pytest.approx(recipe.learning_rate, rel=0.01)
     assert (np.diff(rates)[:48] > 0).all() and (np.diff(rates)[49:] < 0).all()
     assert rates[1000] == 0
-    assert training.learning_rate(dataclasses.replace(recipe, warmup=0), 0) == recipe.learning_rate
+    assert training.learning_rate(dataclasses.replace(recipe, lr_warmup_steps=0), 0) == recipe.learning_rate
 
 
 # ---- what is left of a run that was killed
@@ -277,14 +293,22 @@ def assert_same(one, other):
 @pytest.fixture
 def steps(monkeypatch):
     """The steps that `train` does from here on."""
-    seen, batch = [], training.batch
-    monkeypatch.setattr(training, "batch", lambda recipe, step, count: seen.append(step) or batch(recipe, step, count))
+    seen, batch = [], training.training_batch
+
+    def noted(recipe, step, count):
+        seen.append(step)
+        return batch(recipe, step, count)
+
+    monkeypatch.setattr(training, "training_batch", noted)
     return seen
 
 
 def test_a_run_killed_at_any_moment_goes_on_to_the_same_weights_bit_for_bit(tmp_path, steps):
     def arguments(folder):
-        fields = "--channels 16 32 --layers 1 1 --images 320 --batch 8 --warmup 5 --precision no --every 4"
+        fields = (
+            "--block-out-channels 16 32 --layers-per-block 1 1 --num-samples 320 --batch-size 8 --lr-warmup-steps 5 "
+            "--mixed-precision no --checkpoint-every 4"
+        )
         return ["emoji-8", "--out", str(tmp_path / folder), *fields.split()]
 
     environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}  # sums depend on it
@@ -318,13 +342,13 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(tmp_path, mo
 
         patch.setattr(os, "fsync", killed)
         with pytest.raises(KeyboardInterrupt):
-            training.train(*run, tmp_path / "killed", every=4)
+            training.train(*run, tmp_path / "killed", checkpoint_every=4)
     assert checkpoint_step(tmp_path / "killed") == 4
     leftover = tmp_path / "killed" / "checkpoint.safetensors.partial"
     leftover.write_bytes(leftover.read_bytes()[:1000])  # cut short, as a kill would
 
     steps.clear()
-    training.train(*run, tmp_path / "killed", every=4)
+    training.train(*run, tmp_path / "killed", checkpoint_every=4)
     assert steps == list(range(4, 12))
     training.train(*run, tmp_path / "whole")
     assert_same(tmp_path / "killed", tmp_path / "whole")
@@ -335,7 +359,7 @@ def finished(low, tmp_path):
     """The checkpoint of a finished run, and the arguments of that run."""
     shutil.copy(low / CHECKPOINT, tmp_path)
     recipe = json.loads((low / "card.json").read_text())["recipe"]
-    recipe = Recipe(**{**recipe, "channels": tuple(recipe["channels"]), "layers": tuple(recipe["layers"])})
+    recipe = Recipe(**{key: tuple(value) if isinstance(value, list) else value for key, value in recipe.items()})
     images = avg_pool2d(torch.from_numpy(pictures(16)), 2).numpy()
     return {"recipe": recipe, "images": images, "prompts": [PROMPT] * 4, "folder": tmp_path}
 
@@ -374,7 +398,7 @@ def test_two_processes_follow_the_gradient_of_one(tmp_path):
         "from chroma import data, training\n"
         "from chroma.recipes import Recipe\n"
         f"images = data.drawings(8, styles='fluent_3d', contents={CONTENTS}).images\n"
-        f"training.train({dataclasses.replace(TINY, images=24)}, images, {CONTENTS}, sys.argv[1])\n"
+        f"training.train({dataclasses.replace(TINY, num_samples=24)}, images, {CONTENTS}, sys.argv[1])\n"
     )
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -389,7 +413,7 @@ def test_two_processes_follow_the_gradient_of_one(tmp_path):
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "two/card.json").read_text())["machine"].startswith("2 x cpu")
 
-    training.train(dataclasses.replace(TINY, images=24), pictures(8), CONTENTS, tmp_path / "one")
+    training.train(dataclasses.replace(TINY, num_samples=24), pictures(8), CONTENTS, tmp_path / "one")
     one, two = (load_file(tmp_path / name / CHECKPOINT) for name in ("one", "two"))
     assert one.keys() == two.keys()
     for name in one:
@@ -401,7 +425,10 @@ def test_two_processes_follow_the_gradient_of_one(tmp_path):
 
 def test_processes_that_do_not_know_of_each_other_are_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ValueError, match="ACCELERATE_USE_CPU must be 'true' for processes without GPUs; got None"):
+    with pytest.raises(
+        ValueError,
+        match=r"the 2 processes are not connected to one another; without GPUs, set .*ACCELERATE_USE_CPU=true",
+    ):
         training.train(TINY, pictures(8), CONTENTS, tmp_path)
 
 
@@ -409,38 +436,43 @@ def test_processes_that_do_not_know_of_each_other_are_refused(tmp_path, monkeypa
 
 
 def test_a_run_that_starts_from_another_begins_with_its_weights_and_keeps_its_card(low, tmp_path):
-    again = dataclasses.replace(TINY, images=8, learning_rate=0.0, start=str(low))
+    again = dataclasses.replace(TINY, num_samples=8, learning_rate=0.0, init_from=str(low))
     before = load_file(low / UNET)
     training.train(again, pictures(8), [PROMPT] * 4, tmp_path)
     after = load_file(tmp_path / UNET)
     assert all(torch.equal(before[name], after[name]) for name in before)
-    assert json.loads((tmp_path / "card.json").read_text())["start"] == json.loads((low / "card.json").read_text())
+    assert json.loads((tmp_path / "card.json").read_text())["init_from"] == json.loads((low / "card.json").read_text())
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"start": "nowhere"}, "start must be the folder of a finished run, with its card.json; got nowhere"),
-        ({"channels": (32, 64)}, "start must be of the recipe's size and channels; got a network of size 8"),
+        ({"init_from": "nowhere"}, "init_from must be the folder of a finished run, with its card.json; got nowhere"),
+        (
+            {"block_out_channels": (32, 64)},
+            "init_from must be of the recipe's size and block_out_channels; got a network of size 8",
+        ),
     ],
 )
 def test_a_start_that_is_no_run_or_another_network_is_refused(low, tmp_path, change, words):
-    recipe = dataclasses.replace(TINY, **{"start": str(low), **change})
+    recipe = dataclasses.replace(TINY, **{"init_from": str(low), **change})
     with pytest.raises(ValueError, match=words):
         training.train(recipe, pictures(8), [PROMPT] * 4, tmp_path)
 
 
 def test_the_mean_of_the_weights_is_saved_and_not_the_last_ones(tmp_path, monkeypatch):
     """So early that the decay of the moving average is not reached, it is the plain mean over the steps."""
-    seen, write = [], training._checkpoint
+    seen, write = [], training._Trainer.checkpoint
 
-    def kept(folder, run, step, seconds, model, *rest):
-        seen.append([weight.detach().clone() for weight in model.parameters()])
-        write(folder, run, step, seconds, model, *rest)
+    def noted(trainer):
+        seen.append([weight.detach().clone() for weight in trainer.weights])
+        write(trainer)
 
-    monkeypatch.setattr(training, "_checkpoint", kept)
-    pipe = training.train(dataclasses.replace(TINY, images=32), pictures(8), CONTENTS, tmp_path, every=1)
-    saved = training.Denoiser(pipe.unet, pipe.text_encoder).parameters()
+    monkeypatch.setattr(training._Trainer, "checkpoint", noted)
+    pipe = training.train(
+        dataclasses.replace(TINY, num_samples=32), pictures(8), CONTENTS, tmp_path, checkpoint_every=1
+    )
+    saved = training.VelocityModel(pipe.unet, pipe.text_encoder).parameters()
     assert len(seen) == 4
     moved = 0
     for weight, *path in zip(saved, *seen, strict=True):
@@ -461,9 +493,9 @@ def test_the_run_card_says_what_was_trained_on_what_and_with_what(low):
     card = json.loads((low / "card.json").read_text())
     images = avg_pool2d(torch.from_numpy(pictures(16)), 2).numpy()
     assert card["recipe"] == {**dataclasses.asdict(TINY), **card["recipe"]}
-    assert card["recipe"]["channels"] == [16, 32] and card["recipe"]["learning_rate"] == 3e-3
-    assert card["data"] == training.checksum(images, [PROMPT] * 4)
-    assert card["data"] != training.checksum(images + np.float32(1e-6), [PROMPT] * 4)
+    assert card["recipe"]["block_out_channels"] == [16, 32] and card["recipe"]["learning_rate"] == 3e-3
+    assert card["data"] == checksum(images, [PROMPT] * 4)
+    assert card["data"] != checksum(images + np.float32(1e-6), [PROMPT] * 4)
     assert card["images_seen"] == 16 * 300
     assert 0 < card["minutes"] < 60
     assert card["machine"].startswith("1 x cpu")
@@ -506,20 +538,25 @@ def asked(monkeypatch):
 def test_help_lists_the_recipes_and_an_option_for_each_field(capsys):
     with pytest.raises(SystemExit, match="0"):
         training.main(["--help"])
-    told = capsys.readouterr().out
+    help_text = capsys.readouterr().out
     for name in RECIPES:
-        assert name in told
+        assert name in help_text
     for field in dataclasses.fields(Recipe):
-        assert f"--{field.name.replace('_', '-')}" in told
+        assert f"--{field.name.replace('_', '-')}" in help_text
 
 
 def test_an_option_changes_one_field_of_the_recipe(asked, tmp_path):
-    run, options = ["emoji-8", "--out", str(tmp_path)], "--learning-rate 0.01 --channels 32 64 --layers 1 2 --residual"
+    run, options = (
+        ["emoji-8", "--out", str(tmp_path)],
+        "--learning-rate 0.01 --block-out-channels 32 64 --layers-per-block 1 2 --residual",
+    )
     training.main(run)
-    training.main([*run, *options.split(), "--every", "7"])
-    (plain, images, prompts, *_), (changed, *_, every) = asked
+    training.main([*run, *options.split(), "--checkpoint-every", "7"])
+    (plain, images, prompts, *_), (changed, *_, every, _) = asked
     assert plain == RECIPES["emoji-8"]
-    assert changed == dataclasses.replace(plain, learning_rate=0.01, channels=(32, 64), layers=(1, 2), residual=True)
+    assert changed == dataclasses.replace(
+        plain, learning_rate=0.01, block_out_channels=(32, 64), layers_per_block=(1, 2), residual=True
+    )
     assert every == 7
     assert images.shape == (512, 3, 8, 8) and len(set(prompts)) == 512
 
@@ -537,7 +574,7 @@ def test_a_folder_of_images_is_data_without_words(asked, tmp_path, caplog):
 
 
 def test_it_trains_on_half_precision_images_without_words(tmp_path):
-    recipe = dataclasses.replace(TINY, images=16)
+    recipe = dataclasses.replace(TINY, num_samples=16)
     pipe = training.train(recipe, pictures(8).astype(np.float16), [""] * 4, tmp_path)
     assert all(torch.isfinite(weight).all() for weight in pipe.unet.parameters())
 
@@ -555,27 +592,30 @@ def test_bytes_no_images_and_a_missing_prompt_are_refused(tmp_path):
         training.train(TINY, images.astype(np.uint8), CONTENTS, tmp_path)
     with pytest.raises(ValueError, match=r"images must be floats of shape .* N >= 1; got"):
         training.train(TINY, images[:0], [], tmp_path)
-    with pytest.raises(ValueError, match="prompts must be one for each of the 4 images; got 3 of them"):
+    with pytest.raises(ValueError, match="prompts must be one for each of the 4 images; got 3 prompts"):
         training.train(TINY, images, CONTENTS[:3], tmp_path)
 
 
 def test_a_batch_that_the_processes_cannot_share_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("accelerate.Accelerator.num_processes", 3)
     monkeypatch.setenv("WORLD_SIZE", "3")
-    with pytest.raises(ValueError, match="batch must be a multiple of the 3 processes; got 8"):
+    with pytest.raises(ValueError, match="batch_size must be a multiple of the 3 processes; got 8"):
         training.train(TINY, pictures(8), CONTENTS, tmp_path)
 
 
 @pytest.mark.parametrize(
     "change, must",
     [
-        ({"channels": (16, 32, 32, 32, 32), "layers": (1,) * 5}, "at most 4, and as many as layers"),
-        ({"size": 12, "channels": (16, 32, 32, 32), "layers": (1,) * 4}, "at most 3, and as many as layers"),
-        ({"layers": (1,)}, "at most 4, and as many as layers"),
-        ({"channels": (18, 32)}, "multiples of 4, and >= 32 at 4 pixels and at the last"),
-        ({"channels": (16, 16)}, "multiples of 4, and >= 32 at 4 pixels and at the last"),
+        (
+            {"block_out_channels": (16, 32, 32, 32, 32), "layers_per_block": (1,) * 5},
+            "at most 4 numbers, and as many as",
+        ),
+        ({"size": 12, "block_out_channels": (16, 32, 32, 32), "layers_per_block": (1,) * 4}, "at most 3 numbers"),
+        ({"layers_per_block": (1,)}, "at most 4 numbers, and as many as layers_per_block"),
+        ({"block_out_channels": (18, 32)}, "multiples of 4, and >= 32 at 4 pixels and at the last"),
+        ({"block_out_channels": (16, 16)}, "multiples of 4, and >= 32 at 4 pixels and at the last"),
     ],
 )
 def test_channels_that_do_not_fit_the_size_are_refused(change, must):
-    with pytest.raises(ValueError, match=f"channels must be {must}"):
-        training.untrained(dataclasses.replace(TINY, **change), CONTENTS)
+    with pytest.raises(ValueError, match=f"block_out_channels must be {must}"):
+        training.build_pipeline(dataclasses.replace(TINY, **change), CONTENTS)

@@ -78,7 +78,7 @@ def stable_diffusion_2():
 
 
 def sdxl():
-    told = {
+    conditioning = {
         "addition_embed_type": "text_time",
         "addition_time_embed_dim": 4,
         "projection_class_embeddings_input_dim": 32,
@@ -89,7 +89,7 @@ def sdxl():
         clip(CLIPTextModelWithProjection),
         clip_tokenizer(),
         clip_tokenizer(),
-        unet(*CONDITIONAL, (4, 4), cross_attention_dim=16, attention_head_dim=2, **told),
+        unet(*CONDITIONAL, (4, 4), cross_attention_dim=16, attention_head_dim=2, **conditioning),
         DDIMScheduler(clip_sample=False, steps_offset=1),
         add_watermarker=False,
     )

@@ -1,6 +1,25 @@
-// The drawing: pictures on canvases, curves and clocks in SVG. No schedule is known here.
+// @ts-check
+// The pictures: noisy images on canvases, curves and pies in SVG. Nothing here depends on a schedule.
 
-/** Standard normal numbers, the same on every visit (mulberry32 and Box-Muller). */
+import { clamp } from "./schedules.js";
+import { formatNumber } from "./text.js";
+
+/** @import { Axis, Shares, ShareSamples } from "./schedules.js" */
+
+/**
+ * The image at one level, (side, side, 3) interleaved RGB in [-1, 1], and Gaussian noise of the same shape and of unit
+ * variance.
+ * @typedef {object} LevelImage
+ * @property {number} side in pixels
+ * @property {Float32Array} clean
+ * @property {Float32Array} noise
+ */
+
+/**
+ * Standard normal numbers, the same on every visit (mulberry32 and Box-Muller).
+ * @param {number} count
+ * @param {number} [seed]
+ */
 export function gaussian(count, seed = 1) {
   let state = seed;
   const uniform = () => {
@@ -14,222 +33,424 @@ export function gaussian(count, seed = 1) {
   });
 }
 
-/** D: means of n x n pixels of an interleaved RGB picture (side, side, 3), times `gain`. */
-export function downsample(pixels, side, kernel, gain = 1) {
-  const coarse = side / kernel;
-  const out = new Float32Array(coarse * coarse * 3);
+/**
+ * D: the means over squares of an interleaved RGB image (side, side, 3), times `gain`.
+ * @param {Float32Array} pixels
+ * @param {number} side
+ * @param {number} factor the side of the averaged squares
+ * @param {number} [gain]
+ */
+export function downsample(pixels, side, factor, gain = 1) {
+  const coarseSide = side / factor;
+  const sums = new Float32Array(coarseSide * coarseSide * 3);
   for (let y = 0; y < side; y++) {
     for (let x = 0; x < side; x++) {
-      const target = 3 * (Math.floor(y / kernel) * coarse + Math.floor(x / kernel));
+      const target = 3 * (Math.floor(y / factor) * coarseSide + Math.floor(x / factor));
       const source = 3 * (y * side + x);
-      for (let c = 0; c < 3; c++) out[target + c] += pixels[source + c];
+      for (let c = 0; c < 3; c++) sums[target + c] += pixels[source + c];
     }
   }
-  return out.map((sum) => (sum * gain) / kernel ** 2);
+  return sums.map((sum) => (sum * gain) / factor ** 2);
 }
 
-/** D^m of the picture and of the noise for every level; the noise as n^m D^m eps, of unit variance again. */
-export function pyramid(picture, side, kernel, levels) {
-  let clean = picture;
-  let noise = gaussian(3 * side * side);
-  const steps = [{ side, clean, noise }];
+/**
+ * D^m of the image and n^m D^m of the noise, of unit variance again, for every level m.
+ * @param {Float32Array} image
+ * @param {number} side
+ * @param {number} factor n
+ * @param {number} levels how many
+ * @returns {LevelImage[]}
+ */
+export function pyramid(image, side, factor, levels) {
+  const images = [{ side, clean: image, noise: gaussian(3 * side * side) }];
   for (let m = 1; m < levels; m++) {
-    clean = downsample(clean, side, kernel);
-    noise = downsample(noise, side, kernel, kernel);
-    side /= kernel;
-    steps.push({ side, clean, noise });
+    const finer = images[m - 1];
+    images.push({
+      side: finer.side / factor,
+      clean: downsample(finer.clean, finer.side, factor),
+      noise: downsample(finer.noise, finer.side, factor, factor),
+    });
   }
-  return steps;
+  return images;
 }
 
-/** lambda_m D^m x_t = sqrt(alpha_tau) D^m x_0 + sqrt(1 - alpha_tau) n^m D^m eps (Eq 12), from [-1, 1] to bytes. */
-export function paint(canvas, { side, clean, noise }, alpha) {
-  const context = canvas.getContext("2d");
+/**
+ * The 2D context of a canvas.
+ * @param {HTMLCanvasElement} canvas
+ * @param {CanvasRenderingContext2DSettings} [settings]
+ */
+function context2d(canvas, settings) {
+  const context = canvas.getContext("2d", settings);
+  if (!context) throw new Error("this browser cannot draw on a canvas");
+  return context;
+}
+
+/**
+ * Show lambda_m D^m x_t = sqrt(alpha_tau) D^m x_0 + sqrt(1 - alpha_tau) n^m D^m eps (Eq 12), from [-1, 1] to bytes.
+ * @param {HTMLCanvasElement} canvas of as many pixels as the image
+ * @param {LevelImage} image
+ * @param {number} alpha alpha_tau
+ */
+export function drawNoisyImage(canvas, { side, clean, noise }, alpha) {
+  const context = context2d(canvas);
   const image = context.createImageData(side, side);
-  const signal = 127.5 * Math.sqrt(alpha);
-  const spread = 127.5 * Math.sqrt(1 - alpha);
+  const signalScale = 127.5 * Math.sqrt(alpha);
+  const noiseScale = 127.5 * Math.sqrt(1 - alpha);
   for (let i = 0, j = 0; i < clean.length; i++, j++) {
-    image.data[j] = 127.5 + signal * clean[i] + spread * noise[i];
+    image.data[j] = 127.5 + signalScale * clean[i] + noiseScale * noise[i];
     if (i % 3 === 2) image.data[++j] = 255;
   }
   context.putImageData(image, 0, 0);
 }
 
-/** The pixels of a data URL at `side` x `side`, interleaved RGB in [-1, 1]: an exact mean of the photograph's. */
-export async function decode(url) {
-  const picture = new Image();
-  picture.src = url;
-  await picture.decode();
-  const canvas = document.createElement("canvas");
-  canvas.width = canvas.height = picture.naturalWidth;
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.drawImage(picture, 0, 0);
-  const bytes = context.getImageData(0, 0, canvas.width, canvas.height).data;
-  const pixels = new Float32Array(3 * canvas.width ** 2);
+/**
+ * The pixels of a square photograph, (side, side, 3) interleaved RGB in [-1, 1].
+ * @param {string} url a data URL
+ */
+export async function decodePhotograph(url) {
+  const photograph = new Image();
+  photograph.src = url;
+  await photograph.decode();
+  const side = photograph.naturalWidth;
+  const context = context2d(createHtml("canvas", { width: side, height: side }), {
+    willReadFrequently: true,
+  });
+  context.drawImage(photograph, 0, 0);
+  const bytes = context.getImageData(0, 0, side, side).data;
+  const pixels = new Float32Array(3 * side ** 2);
   for (let i = 0; i < pixels.length; i++) pixels[i] = bytes[Math.floor(i / 3) * 4 + (i % 3)] / 127.5 - 1;
-  return { side: canvas.width, pixels };
+  return { side, pixels };
 }
 
-/** An element, in HTML or (for names of SVG) in SVG, with its attributes and children. */
-export function make(name, attributes = {}, ...children) {
-  const svg = ["svg", "g", "path", "line", "circle", "text"].includes(name);
-  const element = svg ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+/** @typedef {Record<string, string | number>} Attributes */
+
+/**
+ * Set attributes of an element.
+ * @param {Element} element
+ * @param {Attributes} attributes
+ */
+function setAttributes(element, attributes) {
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
+}
+
+/**
+ * An HTML element with its attributes and children.
+ * @template {keyof HTMLElementTagNameMap} Name
+ * @param {Name} name
+ * @param {Attributes} [attributes]
+ * @param {...(Node | string)} children
+ */
+export function createHtml(name, attributes = {}, ...children) {
+  const element = document.createElement(name);
+  setAttributes(element, attributes);
   element.append(...children);
   return element;
 }
 
-/** A clock face on which `share` of the full turn is left; `hand` marks another share. */
-export function dial(colour) {
-  const wedge = make("path", { fill: colour });
-  const hand = make("line", { x1: 0, y1: -7.5, x2: 0, y2: -10, class: "hand" });
-  const face = make("circle", { r: 9, class: "face" });
-  const element = make("svg", { viewBox: "-11 -11 22 22", class: "dial", "aria-hidden": "true" }, wedge, face, hand);
-  const set = (share, handShare) => {
-    const angle = 2 * Math.PI * Math.min(share, 0.99999);
+/**
+ * An SVG element with its attributes and children.
+ * @template {keyof SVGElementTagNameMap} Name
+ * @param {Name} name
+ * @param {Attributes} [attributes]
+ * @param {...(Node | string)} children
+ */
+export function createSvg(name, attributes = {}, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+  setAttributes(element, attributes);
+  element.append(...children);
+  return element;
+}
+
+/**
+ * A pie that shows an adjusted time as a coloured sector and the time as a mark on its rim, both as fractions of the
+ * full turn.
+ * @param {string} colour
+ */
+export function createTimePie(colour) {
+  const sector = createSvg("path", { fill: colour });
+  const mark = createSvg("line", { x1: 0, y1: -7.5, x2: 0, y2: -10, class: "mark" });
+  const rim = createSvg("circle", { r: 9, class: "rim" });
+  const attributes = { viewBox: "-11 -11 22 22", class: "time-pie", "aria-hidden": "true" };
+
+  /**
+   * @param {number} sectorFraction
+   * @param {number} markFraction
+   */
+  function set(sectorFraction, markFraction) {
+    const angle = 2 * Math.PI * Math.min(sectorFraction, 0.99999);
     const [x, y] = [9 * Math.sin(angle), -9 * Math.cos(angle)];
-    wedge.setAttribute("d", `M0 0L0 -9A9 9 0 ${angle > Math.PI ? 1 : 0} 1 ${x.toFixed(3)} ${y.toFixed(3)}Z`);
-    hand.setAttribute("transform", `rotate(${(360 * handShare).toFixed(2)})`);
+    const isLargeArc = angle > Math.PI ? 1 : 0;
+    sector.setAttribute("d", `M0 0L0 -9A9 9 0 ${isLargeArc} 1 ${x.toFixed(3)} ${y.toFixed(3)}Z`);
+    mark.setAttribute("transform", `rotate(${(360 * markFraction).toFixed(2)})`);
+  }
+  return { element: createSvg("svg", attributes, sector, rim, mark), set };
+}
+
+/**
+ * What the chart shows: the shares of one schedule, those of a second one to compare with, and the steps of a
+ * scheduler.
+ * @typedef {object} ChartContent
+ * @property {number} width in pixels
+ * @property {ShareSamples} samples
+ * @property {ShareSamples | null} otherSamples
+ * @property {string[]} names of the levels, finest first
+ * @property {string[]} colours of the levels, as #rrggbb
+ * @property {Axis} axis
+ * @property {string} axisTitle
+ * @property {number[]} stepMarks positions on the axis
+ */
+
+/**
+ * Where the parts of the chart are, in pixels from its top left corner.
+ * @typedef {object} ChartLayout
+ * @property {boolean} isNarrow
+ * @property {number} highest the largest share that is drawn
+ * @property {number} ceiling the share at the upper end of the vertical axis
+ * @property {number} heatmapTop
+ * @property {number} bottom the lower end of the heat map
+ * @property {(position: number) => number} x
+ * @property {(share: number) => number} y
+ */
+
+const MARGIN = { left: 56, right: 14, top: 22, betweenPlots: 12, bottom: 40 };
+const HEATMAP_ROW_HEIGHT = 15;
+
+/**
+ * @param {ChartContent} content
+ * @returns {ChartLayout}
+ */
+function layOut({ width, samples, otherSamples, names }) {
+  const isNarrow = width < 480;
+  const height = isNarrow ? 190 : 240;
+  const heatmapTop = MARGIN.top + height + MARGIN.betweenPlots;
+  const highest = Math.max(...[...samples, ...(otherSamples ?? [])].flatMap((r) => r ?? [0]));
+  const ceiling = Math.ceil(highest * 5 - 1e-9) / 5; // a multiple of 0.2
+  return {
+    isNarrow,
+    highest,
+    ceiling,
+    heatmapTop,
+    bottom: heatmapTop + HEATMAP_ROW_HEIGHT * names.length,
+    x: (position) => MARGIN.left + position * (width - MARGIN.left - MARGIN.right),
+    y: (share) => MARGIN.top + (1 - share / ceiling) * height,
   };
-  return { element, set };
 }
 
-const MARGIN = { left: 56, right: 14, top: 22, between: 12, bottom: 40 };
-const ROW = 15;
-
-/** Numbers for people: a real minus, an infinity sign. */
-export function say(value, digits) {
-  const text = Number.isFinite(value) ? value.toFixed(digits) : "∞";
-  return value < 0 && Number(text) !== 0 ? `−${text.replace("-", "")}` : text.replace("-", "");
+/**
+ * @param {string} content
+ * @param {number} x
+ * @param {number} y
+ * @param {Attributes} [attributes]
+ */
+function createText(content, x, y, attributes = {}) {
+  return createSvg("text", { x, y, ...attributes }, content);
 }
 
-function path(samples, level, x, y) {
-  const tenth = (pixels) => Math.round(10 * pixels) / 10; // toFixed takes most of the frame
-  let pen = "M";
-  let steps = "";
-  samples.forEach((r, i) => {
-    if (r) steps += `${pen}${tenth(x(i / (samples.length - 1)))} ${tenth(y(r[level]))}`;
-    pen = r ? "L" : "M";
-  });
-  return steps;
-}
-
-/** Ticks of an axis from `first` to `last`: about `wanted` round numbers. */
-function ticks([first, last], wanted) {
-  const width = Math.abs(last - first);
-  const step = [0.1, 0.2, 0.25, 0.5, 1, 2, 3, 4, 5, 10].find((size) => width / size <= wanted);
-  const low = Math.min(first, last);
-  return Array.from({ length: Math.floor(width / step) + 1 }, (_, i) => (Math.ceil(low / step) + i) * step).filter(
-    (value) => value <= Math.max(first, last),
+/**
+ * Round numbers between the ends of an axis, at most `maximum` + 1 of them.
+ * @param {[number, number]} ends
+ * @param {number} maximum
+ */
+function roundNumbersBetween(ends, maximum) {
+  const [low, high] = [Math.min(...ends), Math.max(...ends)];
+  const spacings = [0.1, 0.2, 0.25, 0.5, 1, 2, 3, 4, 5, 10];
+  const spacing = spacings.find((size) => (high - low) / size <= maximum) ?? high - low;
+  const first = Math.ceil(low / spacing);
+  const numbers = Array.from(
+    { length: Math.floor((high - low) / spacing) + 1 },
+    (_, i) => (first + i) * spacing,
   );
+  return numbers.filter((value) => value <= high);
 }
 
-/** The curves r_m over the heat map of the same numbers, with one cursor through both. */
-export function chart() {
-  const still = make("g");
-  const cursor = make("line", { class: "cursor" });
-  const dots = make("g");
-  const svg = make("svg", { class: "curves", role: "img" }, still, cursor, dots);
-  const heat = make("canvas", { class: "heat", role: "img" });
-  const element = make("div", { class: "chart" }, heat, svg);
-  let x, y;
+/**
+ * The vertical axis of the shares, with its title and grid lines.
+ * @param {ChartLayout} layout
+ */
+function createShareAxis({ x, y, ceiling }) {
+  const parts = [createText("share of each resolution, rₘ", 4, 12, { class: "title" })];
+  const grid = [];
+  for (let i = 0; i <= Math.round(ceiling * 5); i++) {
+    const top = y(i / 5);
+    grid.push(createSvg("line", { x1: x(0), x2: x(1), y1: top, y2: top, class: "grid" }));
+    parts.push(createText((i / 5).toFixed(1), x(0) - 7, top + 4, { "text-anchor": "end" }));
+  }
+  return [...grid, ...parts];
+}
 
-  /** samples: r_m along the axis; others: a second schedule's, or null; names: of levels; axis: {ends, title}; comb: places on it. */
-  function draw({ width, samples, others, names, colours, axis, comb }) {
-    const levels = names.length;
-    const height = width < 480 ? 190 : 240;
-    const heatTop = MARGIN.top + height + MARGIN.between;
-    const bottom = heatTop + ROW * levels;
-    const highest = Math.max(...[...samples, ...(others ?? [])].flatMap((r) => r ?? [0]));
-    const ceiling = Math.ceil(highest * 5 - 1e-9) / 5;
-    x = (position) => MARGIN.left + position * (width - MARGIN.left - MARGIN.right);
-    y = (share) => MARGIN.top + (1 - share / ceiling) * height;
-    const place = (value) => x((value - axis.ends[0]) / (axis.ends[1] - axis.ends[0]));
-    const text = (content, left, top, extra = {}) => make("text", { x: left, y: top, ...extra }, content);
+/**
+ * The horizontal axis, below the heat map.
+ * @param {ChartLayout} layout
+ * @param {Axis} axis
+ * @param {string} title
+ */
+function createHorizontalAxis({ x, bottom, isNarrow }, axis, title) {
+  const [first, last] = axis.ends;
+  const labels = roundNumbersBetween(axis.ends, isNarrow ? 5 : 10).map((value) => {
+    const text = formatNumber(value, Number.isInteger(value) ? 0 : 2).replace(/(\.\d)0$/, "$1");
+    return createText(text, x((value - first) / (last - first)), bottom + 15, { "text-anchor": "middle" });
+  });
+  return [
+    ...labels,
+    createText("noise", x(0), bottom + 33, { class: "end" }),
+    createText(title, x(0.5), bottom + 33, { "text-anchor": "middle" }),
+    createText("image", x(1), bottom + 33, { class: "end", "text-anchor": "end" }),
+  ];
+}
 
-    const parts = [text("share of what is being drawn, rₘ", 4, 12, { class: "title" })];
-    for (let i = 0; i <= Math.round(ceiling * 5); i++) {
-      const top = y(i / 5);
-      parts.push(make("line", { x1: x(0), x2: x(1), y1: top, y2: top, class: "grid" }));
-      parts.push(text((i / 5).toFixed(1), x(0) - 7, top + 4, { "text-anchor": "end" }));
-    }
-    for (const value of ticks(axis.ends, width < 480 ? 5 : 10)) {
-      const label = say(value, Number.isInteger(value) ? 0 : 2).replace(/(\.\d)0$/, "$1");
-      parts.push(text(label, place(value), bottom + 15, { "text-anchor": "middle" }));
-    }
-    parts.push(text("noise", x(0), bottom + 33, { class: "end" }));
-    parts.push(text(axis.title, x(0.5), bottom + 33, { "text-anchor": "middle" }));
-    parts.push(text("image", x(1), bottom + 33, { class: "end", "text-anchor": "end" }));
+/**
+ * The steps of a scheduler, as marks between the curves and the heat map.
+ * @param {ChartLayout} layout
+ * @param {number[]} positions
+ */
+function createStepMarks({ x, heatmapTop }, positions) {
+  const [y1, y2] = [heatmapTop - MARGIN.betweenPlots + 1, heatmapTop - 1];
+  return positions
+    .filter((position) => position >= 0 && position <= 1)
+    .map((position) => createSvg("line", { x1: x(position), x2: x(position), y1, y2, class: "step-mark" }));
+}
 
-    for (const tooth of comb.filter((position) => position >= 0 && position <= 1)) {
-      const ends = { x1: x(tooth), x2: x(tooth), y1: heatTop - MARGIN.between + 1, y2: heatTop - 1 };
-      parts.push(make("line", { ...ends, class: "tooth" }));
-    }
+/**
+ * The curve of one level, as the path data of SVG.
+ * @param {ChartLayout} layout
+ * @param {ShareSamples} samples
+ * @param {number} level
+ */
+function curvePath({ x, y }, samples, level) {
+  const round = (/** @type {number} */ pixels) => Math.round(10 * pixels) / 10; // toFixed takes most of the frame
+  let command = "M";
+  let path = "";
+  samples.forEach((r, i) => {
+    if (r) path += `${command}${round(x(i / (samples.length - 1)))} ${round(y(r[level]))}`;
+    command = r ? "L" : "M";
+  });
+  return path;
+}
 
-    const written = [];
-    for (let m = 0; m < levels; m++) {
-      const stroke = { stroke: colours[m], "data-level": m };
-      parts.push(make("path", { d: path(samples, m, x, y), class: "curve", ...stroke }));
-      if (others) parts.push(make("path", { d: path(others, m, x, y), class: "other" }));
-      parts.push(text(names[m], x(0) - 7, heatTop + ROW * (m + 0.5) + 4, { "text-anchor": "end" }));
-      const shares = samples.map((r) => (r ? r[m] : -1));
-      const peak = shares.indexOf(Math.max(...shares));
-      const left = Math.min(Math.max(x(peak / (samples.length - 1)), x(0) + 26), x(1) - 26);
-      const free = (top) => written.every(([l, t]) => Math.abs(l - left) > 44 || Math.abs(t - top) > 12);
-      const top = [0, 13, 26].map((up) => y(shares[peak]) - 6 - up).find(free);
-      if (top) {
-        parts.push(text(names[m], left, top, { "text-anchor": "middle", class: "name" }));
-        written.push([left, top]);
-      }
-    }
-    still.replaceChildren(...parts);
+/**
+ * The name of every level above the peak of its curve, where it covers no other name.
+ * @param {ChartLayout} layout
+ * @param {ShareSamples} samples
+ * @param {string[]} names
+ */
+function createCurveNames({ x, y }, samples, names) {
+  /** @type {[number, number][]} */
+  const taken = [];
+  return names.flatMap((name, level) => {
+    const shares = samples.map((r) => (r ? r[level] : -1));
+    const peak = shares.indexOf(Math.max(...shares));
+    const left = clamp(x(peak / (samples.length - 1)), x(0) + 26, x(1) - 26);
+    const isFree = (/** @type {number} */ top) =>
+      taken.every(
+        ([otherLeft, otherTop]) => Math.abs(otherLeft - left) > 44 || Math.abs(otherTop - top) > 12,
+      );
+    const top = [0, 13, 26].map((up) => y(shares[peak]) - 6 - up).find(isFree);
+    if (top === undefined) return [];
+    taken.push([left, top]);
+    return [createText(name, left, top, { "text-anchor": "middle", class: "name" })];
+  });
+}
+
+/**
+ * The curves of both schedules and the names of the rows of the heat map.
+ * @param {ChartLayout} layout
+ * @param {ChartContent} content
+ */
+function createCurves(layout, { samples, otherSamples, names, colours }) {
+  return names.flatMap((name, level) => {
+    const attributes = { class: "curve", stroke: colours[level], "data-level": level };
+    const curve = createSvg("path", { d: curvePath(layout, samples, level), ...attributes });
+    const rowMiddle = layout.heatmapTop + HEATMAP_ROW_HEIGHT * (level + 0.5);
+    const rowName = createText(name, layout.x(0) - 7, rowMiddle + 4, { "text-anchor": "end" });
+    if (!otherSamples) return [curve, rowName];
+    return [curve, createSvg("path", { d: curvePath(layout, otherSamples, level), class: "other" }), rowName];
+  });
+}
+
+/**
+ * Draw the shares as a heat map: one row per level in the level's colour, as opaque as the share is large, and
+ * transparent where the schedule does not reach.
+ * @param {HTMLCanvasElement} canvas
+ * @param {ShareSamples} samples
+ * @param {string[]} colours
+ * @param {number} highest the share that is opaque
+ */
+function drawHeatmap(canvas, samples, colours, highest) {
+  canvas.width = samples.length;
+  canvas.height = colours.length;
+  const context = context2d(canvas);
+  const image = context.createImageData(canvas.width, canvas.height);
+  colours.forEach((colour, level) => {
+    const rgb = [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16));
+    samples.forEach((r, i) => {
+      const opacity = r ? (255 * r[level]) / highest : 0;
+      image.data.set([...rgb, opacity], 4 * (level * canvas.width + i));
+    });
+  });
+  context.putImageData(image, 0, 0);
+}
+
+/** The curves r_m above a heat map of the same shares, with one cursor through both. */
+export function createChart() {
+  const fixedParts = createSvg("g");
+  const cursor = createSvg("line", { class: "cursor" });
+  const dots = createSvg("g");
+  const svg = createSvg("svg", { class: "curves", role: "img" }, fixedParts, cursor, dots);
+  const heatmap = createHtml("canvas", { class: "heatmap", role: "img" });
+  const element = createHtml("div", { class: "chart" }, heatmap, svg);
+  /** @type {ChartLayout} */
+  let layout;
+
+  /** @param {ChartContent} content */
+  function draw(content) {
+    const { width, samples, names, colours } = content;
+    layout = layOut(content);
+    const { x, heatmapTop, bottom } = layout;
+    fixedParts.replaceChildren(
+      ...createShareAxis(layout),
+      ...createHorizontalAxis(layout, content.axis, content.axisTitle),
+      ...createStepMarks(layout, content.stepMarks),
+      ...createCurves(layout, content),
+      ...createCurveNames(layout, samples, names),
+    );
     svg.setAttribute("viewBox", `0 0 ${width} ${bottom + MARGIN.bottom}`);
-    for (const [key, value] of Object.entries({ y1: MARGIN.top, y2: bottom })) cursor.setAttribute(key, value);
-    dots.replaceChildren(...names.map((_, m) => make("circle", { r: 4, fill: colours[m] })));
+    setAttributes(cursor, { y1: MARGIN.top, y2: bottom });
+    dots.replaceChildren(...colours.map((fill) => createSvg("circle", { r: 4, fill })));
 
-    const style = { left: x(0), top: heatTop, width: x(1) - x(0), height: ROW * levels };
-    for (const [key, value] of Object.entries(style)) heat.style[key] = `${value}px`;
-    warm(samples, colours, highest);
+    const [left, right] = [x(0), x(1)];
+    const box = { left, top: heatmapTop, width: right - left, height: bottom - heatmapTop };
+    for (const [property, value] of Object.entries(box)) heatmap.style.setProperty(property, `${value}px`);
+    drawHeatmap(heatmap, samples, colours, layout.highest);
   }
 
-  /** Each row in its level's colour, as opaque as its share is large; transparent where there is no curve. */
-  function warm(samples, colours, highest) {
-    heat.width = samples.length;
-    heat.height = colours.length;
-    const context = heat.getContext("2d");
-    const image = context.createImageData(heat.width, heat.height);
-    colours.forEach((colour, m) => {
-      const rgba = [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16));
-      samples.forEach((r, i) => {
-        rgba[3] = r ? (255 * r[m]) / highest : 0;
-        image.data.set(rgba, 4 * (m * heat.width + i));
-      });
-    });
-    context.putImageData(image, 0, 0);
+  /**
+   * Move the cursor.
+   * @param {number} position on the axis
+   * @param {Shares} shares the values of the curves at this position
+   */
+  function moveCursor(position, shares) {
+    const x = layout.x(position);
+    setAttributes(cursor, { x1: x, x2: x });
+    shares.forEach((share, level) => setAttributes(dots.children[level], { cx: x, cy: layout.y(share) }));
   }
 
-  /** Move the cursor to `position` (0 .. 1), where the curves have the values `r`. */
-  function point(position, r) {
-    cursor.setAttribute("x1", x(position));
-    cursor.setAttribute("x2", x(position));
-    r.forEach((share, m) => {
-      dots.children[m].setAttribute("cx", x(position));
-      dots.children[m].setAttribute("cy", y(share));
-    });
-  }
-
-  /** Call `move(position)` while a mouse, pen or finger is dragged along the chart. */
+  /**
+   * Call `move` with a position while a mouse, pen or finger is dragged along the chart.
+   * @param {(position: number) => void} move
+   */
   function onDrag(move) {
-    const follow = (event) => {
+    const follow = (/** @type {PointerEvent} */ event) => {
       const left = event.clientX - element.getBoundingClientRect().left;
-      move(Math.min(Math.max((left - x(0)) / (x(1) - x(0)), 0), 1));
+      move(clamp((left - layout.x(0)) / (layout.x(1) - layout.x(0)), 0, 1));
     };
     element.addEventListener("pointerdown", (event) => {
       element.setPointerCapture(event.pointerId);
       follow(event);
     });
-    element.addEventListener("pointermove", (event) => event.buttons && follow(event));
+    element.addEventListener("pointermove", (event) => {
+      if (event.buttons) follow(event);
+    });
   }
 
-  return { element, svg, heat, draw, point, onDrag };
+  return { element, svg, heatmap, draw, moveCursor, onDrag };
 }

@@ -1,27 +1,86 @@
+// @ts-check
 // The mathematics: chroma.schedules and chroma.chromatography, formula by formula, on plain numbers.
-// Everything is kept as z = log-SNR, in which a coarser level is a shift and nothing overflows.
+// A noise level is always kept as z = log-SNR: averaging adds a constant to z, and nothing overflows.
 
-/** The logistic function: alpha as a function of log-SNR. */
+/**
+ * The parameters of a schedule, under the names that the fields of its Python class have.
+ * @typedef {Record<string, number>} Parameters
+ */
+
+/**
+ * A noise schedule. `logSnr` falls as the time t grows; `time` is its inverse.
+ * @typedef {object} Schedule
+ * @property {(t: number) => number} logSnr
+ * @property {(z: number) => number} time
+ */
+
+/**
+ * The shares r_m of all levels, finest first.
+ * @typedef {number[]} Shares
+ */
+
+/**
+ * Shares along an axis, from noise to image; null where the schedule does not reach.
+ * @typedef {(Shares | null)[]} ShareSamples
+ */
+
+/**
+ * What the explorer shows at one time: the log-SNR of the full-size image, then one entry per level.
+ * @typedef {object} LevelValues
+ * @property {number} log_snr
+ * @property {number[]} level_log_snr
+ * @property {number[]} tau the adjusted times
+ * @property {Shares} r
+ * @property {number[]} lambda
+ */
+
+/**
+ * What the horizontal axis of the chart shows.
+ * @typedef {"time" | "log-SNR"} AxisName
+ */
+
+/**
+ * A horizontal axis, from noise (position 0, left) to image (position 1, right).
+ * @typedef {object} Axis
+ * @property {(t: number) => number} position the position of time t
+ * @property {(position: number) => number} time the time at a position
+ * @property {[number, number]} ends the value, a time or a log-SNR, at the positions 0 and 1
+ */
+
+/** @type {(value: number, lowest: number, highest: number) => number} */
+export const clamp = (value, lowest, highest) => Math.min(Math.max(value, lowest), highest);
+
+/**
+ * The logistic function: alpha as a function of log-SNR.
+ * @param {number} z
+ */
 export function expit(z) {
   const small = Math.exp(-Math.abs(z));
   return (z < 0 ? small : 1) / (1 + small);
 }
 
-/** -log alpha = log(1 + exp(-z)), exact for both signs of z. */
-function decay(z) {
+/**
+ * -log alpha = log(1 + exp(-z)), exact for both signs of z.
+ * @param {number} z
+ */
+function negLogAlpha(z) {
   return Math.max(0, -z) + Math.log1p(Math.exp(-Math.abs(z)));
 }
 
 const QUARTER_TURN = Math.PI / 2;
 
-// Each entry: parameters -> {domain, logSnr(t), time(z)}; `schedule` below clips `time` to the domain.
-const KINDS = {
+/**
+ * The formulas of every schedule, under the name of its Python class. `createSchedule` clips `time` to the domain,
+ * which is [0, 1] unless given.
+ * @type {Record<string, (parameters: Parameters) => Schedule & { domain?: [number, number] }>}
+ */
+const FORMULAS = {
   Linear({ beta_min, beta_max }) {
     const slope = beta_max - beta_min;
     return {
       logSnr: (t) => -Math.log(Math.expm1(beta_min * t + (slope * t ** 2) / 2)),
       time(z) {
-        const u = decay(z);
+        const u = negLogAlpha(z);
         if (u === Infinity) return Infinity;
         return (2 * u) / (beta_min + Math.sqrt(Math.max(beta_min ** 2 + 2 * slope * u, 0)));
       },
@@ -34,7 +93,7 @@ const KINDS = {
     return {
       logSnr: (t) => -Math.log(Math.expm1(a ** 2 * t + a * d * t ** 2 + (d ** 2 * t ** 3) / 3)),
       time(z) {
-        const u = decay(z);
+        const u = negLogAlpha(z);
         if (u === Infinity) return Infinity;
         const c = Math.cbrt(a ** 3 + 3 * d * u);
         return (3 * u) / (c ** 2 + c * a + a ** 2);
@@ -63,11 +122,12 @@ const KINDS = {
     const width = end - start;
     const offset = Math.log(Math.cosh(start / 2)) - Math.log(Math.cosh(end / 2));
     return {
-      logSnr: (t) => Math.log(Math.sinh(((1 - t) * width) / 2)) - Math.log(Math.sinh((t * width) / 2)) + offset,
+      logSnr: (t) =>
+        Math.log(Math.sinh(((1 - t) * width) / 2)) - Math.log(Math.sinh((t * width) / 2)) + offset,
       time(z) {
-        const up = expit(start) * expit(z) + expit(end) * expit(-z);
-        const down = expit(-start) * expit(z) + expit(-end) * expit(-z);
-        return (Math.log(up) - Math.log(down) - start) / width;
+        const numerator = expit(start) * expit(z) + expit(end) * expit(-z);
+        const denominator = expit(-start) * expit(z) + expit(-end) * expit(-z);
+        return (Math.log(numerator) - Math.log(denominator) - start) / width;
       },
     };
   },
@@ -76,7 +136,7 @@ const KINDS = {
     return {
       domain: [0, Infinity],
       logSnr: (t) => -t - Math.log(-Math.expm1(-t)),
-      time: decay,
+      time: negLogAlpha,
     };
   },
 
@@ -97,89 +157,143 @@ const KINDS = {
   },
 };
 
-/** A schedule by its Python class name: {logSnr(t), time(z)}; `time` never leaves the domain. */
-export function schedule(kind, parameters) {
-  const { logSnr, time, domain = [0, 1] } = KINDS[kind](parameters);
-  return { logSnr, time: (z) => Math.min(Math.max(time(z), domain[0]), domain[1]) };
+/**
+ * The schedule of a Python class; its `time` never leaves the domain.
+ * @param {string} name the name of the class
+ * @param {Parameters} parameters
+ * @returns {Schedule}
+ */
+export function createSchedule(name, parameters) {
+  const { logSnr, time, domain = [0, 1] } = FORMULAS[name](parameters);
+  return { logSnr, time: (z) => clamp(time(z), ...domain) };
 }
 
-/** How far level m is ahead in log-SNR: 2 m log n (Eqs 11, 16). */
-export function levelShift(level, kernel) {
-  return 2 * level * Math.log(kernel);
+/**
+ * What level m adds to the log-SNR: 2 m log n, for averages over n x n pixels (Eqs 11, 16).
+ * @param {number} level m
+ * @param {number} factor n, the side of the averaged squares
+ */
+export function levelShift(level, factor) {
+  return 2 * level * Math.log(factor);
 }
 
-/** lambda_m = sqrt(alpha_tau / alpha_t) (Eq 16). */
-export function intensity(z, level, kernel) {
-  const ahead = levelShift(level, kernel);
-  return Math.exp(0.5 * (z === -Infinity ? ahead : decay(z) - decay(z + ahead)));
+/**
+ * lambda_m = sqrt(alpha_tau / alpha_t) (Eq 16).
+ * @param {number} z the log-SNR of the full-size image
+ * @param {number} level
+ * @param {number} factor
+ */
+export function intensity(z, level, factor) {
+  const shift = levelShift(level, factor);
+  return Math.exp(0.5 * (z === -Infinity ? shift : negLogAlpha(z) - negLogAlpha(z + shift)));
 }
 
-/** r_m for m = 0 .. levels - 1: a softmax of log s(z_m) + log s(-z_m) (Eqs 18, 34). */
-export function chromatogram(z, levels, kernel) {
-  const limit = 800 + levelShift(levels - 1, kernel); // beyond it the limits 4^m and 4^-m are exact
-  const near = Math.min(Math.max(z, -limit), limit);
+/**
+ * r_m for m = 0 .. levels - 1: a softmax of log s(z_m) + log s(-z_m), s being `expit` (Eqs 18, 34).
+ * @param {number} z the log-SNR of the full-size image
+ * @param {number} levels how many
+ * @param {number} factor
+ * @returns {Shares}
+ */
+export function chromatogram(z, levels, factor) {
+  const limit = 800 + levelShift(levels - 1, factor); // beyond it the limits n^2m and n^-2m are exact
+  const limited = clamp(z, -limit, limit);
   const scores = Array.from({ length: levels }, (_, m) => {
-    const distance = Math.abs(near + levelShift(m, kernel));
+    const distance = Math.abs(limited + levelShift(m, factor));
     return -distance - 2 * Math.log1p(Math.exp(-distance));
   });
   const highest = Math.max(...scores);
-  const shares = scores.map((score) => Math.exp(score - highest));
-  const total = shares.reduce((sum, share) => sum + share, 0);
-  return shares.map((share) => share / total);
+  const weights = scores.map((score) => Math.exp(score - highest));
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  return weights.map((weight) => weight / total);
 }
 
-/** Everything the explorer shows at time t, one entry a level (log_snr, tau, r, lambda). */
-export function readings(clock, t, levels, kernel) {
-  const z = clock.logSnr(t);
-  const deeper = Array.from({ length: levels }, (_, m) => z + levelShift(m, kernel));
+/**
+ * Everything that the explorer shows at time t.
+ * @param {Schedule} schedule
+ * @param {number} t
+ * @param {number} levels how many
+ * @param {number} factor
+ * @returns {LevelValues}
+ */
+export function valuesAt(schedule, t, levels, factor) {
+  const z = schedule.logSnr(t);
+  const levelLogSnr = Array.from({ length: levels }, (_, m) => z + levelShift(m, factor));
   return {
     log_snr: z,
-    level_log_snr: deeper,
-    tau: deeper.map((zm) => clock.time(zm)),
-    r: chromatogram(z, levels, kernel),
-    lambda: deeper.map((_, m) => intensity(z, m, kernel)),
-  };
-}
-
-/** How many times a side can be divided by the kernel, plus one: the levels down to the smallest image. */
-export function levelsOf(side, kernel) {
-  return side % kernel === 0 ? 1 + levelsOf(side / kernel, kernel) : 1;
-}
-
-// The two axes, both read from noise (0, left) to image (1, right).
-
-/** Time, backwards from `last` to 0. */
-export function timeAxis(last) {
-  return { position: (t) => 1 - t / last, time: (x) => last * (1 - x), ends: [last, 0] };
-}
-
-/** log-SNR, over the range in which the chromatogram of these levels changes. */
-export function logSnrAxis(clock, levels, kernel) {
-  const ends = [-Math.ceil(levelShift(levels - 1, kernel) + 5), 5];
-  return {
-    position: (t) => Math.min(Math.max((clock.logSnr(t) - ends[0]) / (ends[1] - ends[0]), 0), 1),
-    time: (x) => clock.time(ends[0] + x * (ends[1] - ends[0])),
-    ends,
+    level_log_snr: levelLogSnr,
+    tau: levelLogSnr.map(schedule.time),
+    r: chromatogram(z, levels, factor),
+    lambda: levelLogSnr.map((_, m) => intensity(z, m, factor)),
   };
 }
 
 /**
- * r_m at the positions x = 0, 1/count, .., 1 of an axis, each through the schedule's own clock; null where the
- * schedule has no such time between 0 and `last`.
+ * The number of levels, from an image of `side` pixels to the coarsest that averaging reaches.
+ * @param {number} side
+ * @param {number} factor
+ * @returns {number}
  */
-export function curves(clock, last, onLogSnr, levels, kernel, count) {
-  const axis = onLogSnr ? logSnrAxis(clock, levels, kernel) : timeAxis(last);
-  const [noisiest, cleanest] = [clock.logSnr(last), clock.logSnr(0)];
+export function countLevels(side, factor) {
+  return side % factor === 0 ? 1 + countLevels(side / factor, factor) : 1;
+}
+
+/**
+ * The axis of time, from `tMax` down to 0.
+ * @param {number} tMax
+ * @returns {Axis}
+ */
+export function timeAxis(tMax) {
+  return { position: (t) => 1 - t / tMax, time: (position) => tMax * (1 - position), ends: [tMax, 0] };
+}
+
+/**
+ * The axis of log-SNR, over the range in which the chromatogram of these levels changes.
+ * @param {Schedule} schedule
+ * @param {number} levels
+ * @param {number} factor
+ * @returns {Axis}
+ */
+export function logSnrAxis(schedule, levels, factor) {
+  const [low, high] = [-Math.ceil(levelShift(levels - 1, factor) + 5), 5];
+  return {
+    position: (t) => clamp((schedule.logSnr(t) - low) / (high - low), 0, 1),
+    time: (position) => schedule.time(low + position * (high - low)),
+    ends: [low, high],
+  };
+}
+
+/**
+ * The shares r_m at the positions 0, 1/count, .., 1 of an axis, each through the times of the schedule; null where
+ * the schedule has no such time between 0 and `tMax`.
+ * @param {Schedule} schedule
+ * @param {number} tMax
+ * @param {AxisName} axisName
+ * @param {number} levels
+ * @param {number} factor
+ * @param {number} count
+ * @returns {ShareSamples}
+ */
+export function sampleShares(schedule, tMax, axisName, levels, factor, count) {
+  const axis = axisName === "time" ? timeAxis(tMax) : logSnrAxis(schedule, levels, factor);
+  const [noisiest, cleanest] = [schedule.logSnr(tMax), schedule.logSnr(0)];
   return Array.from({ length: count + 1 }, (_, i) => {
-    const x = i / count;
-    const wanted = axis.ends[0] + x * (axis.ends[1] - axis.ends[0]);
-    if (onLogSnr && (wanted < noisiest || wanted > cleanest)) return null;
-    return chromatogram(clock.logSnr(axis.time(x)), levels, kernel);
+    const position = i / count;
+    const value = axis.ends[0] + position * (axis.ends[1] - axis.ends[0]);
+    if (axisName === "log-SNR" && (value < noisiest || value > cleanest)) return null;
+    return chromatogram(schedule.logSnr(axis.time(position)), levels, factor);
   });
 }
 
-/** The largest |r_m - r'_m| over all levels, wherever both curves exist. */
-export function largestDifference(some, others) {
-  const gaps = some.flatMap((r, i) => (r && others[i] ? r.map((share, m) => Math.abs(share - others[i][m])) : []));
-  return Math.max(0, ...gaps);
+/**
+ * The largest |r_m - r'_m| over all levels and all positions at which both schedules have shares.
+ * @param {ShareSamples} first
+ * @param {ShareSamples} second
+ */
+export function largestDifference(first, second) {
+  const differences = first.flatMap((r, i) => {
+    const other = second[i];
+    return r && other ? r.map((share, m) => Math.abs(share - other[m])) : [];
+  });
+  return Math.max(0, ...differences);
 }

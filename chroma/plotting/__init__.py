@@ -1,50 +1,52 @@
-"""One function a figure; no mathematics.
+"""Figures of the book, one function per figure.
 
-Each takes arrays that are ready to draw and returns a Matplotlib figure. Levels have the colours of `chroma.palette`
-and are named at the curve. Time runs as generation does, from noise (left) to image (right), as in the paper's Fig 4.
+Each function takes arrays, plots them and returns a Matplotlib figure; none computes the mathematics. Levels have the
+colours of `chroma.palette` and are labelled at their curves. Time runs in the direction of sampling, from noise (left)
+to image (right), as in the paper's Fig 4.
 """
 
 from chroma.palette import level_name
-from chroma.plotting._data import data
-from chroma.plotting._style import heat_map, pixels
-from chroma.plotting.acting import atlas_chart, commitments, switching, weights
-from chroma.plotting.measured import band_powers, change_spectra, chromatogram, distances, gallery, resolved_fractions
+from chroma.plotting.acting import atlas_chart, commitments, switching_grid, weight_curves
+from chroma.plotting.measured import (
+    band_variances,
+    change_spectra,
+    chromatogram,
+    distance_curves,
+    gallery,
+    resolved_fractions,
+)
 from chroma.plotting.paper import (
     ablations,
     adjusted_times,
     cascade_parts,
     idea,
-    matched_clocks,
+    matched_times,
     theorem,
     thresholds,
     trajectory,
 )
-from chroma.plotting.tables import distance_table, table, with_error
+from chroma.plotting.style import heat_map, to_pixels
 
 __all__ = [
     "ablations",
     "adjusted_times",
     "atlas_chart",
-    "band_powers",
+    "band_variances",
     "cascade_parts",
     "change_spectra",
     "chromatogram",
     "commitments",
-    "data",
-    "distance_table",
-    "distances",
+    "distance_curves",
     "gallery",
     "heat_map",
     "idea",
     "level_name",
-    "matched_clocks",
-    "pixels",
+    "matched_times",
     "resolved_fractions",
-    "switching",
-    "table",
+    "switching_grid",
     "theorem",
     "thresholds",
+    "to_pixels",
     "trajectory",
-    "weights",
-    "with_error",
+    "weight_curves",
 ]

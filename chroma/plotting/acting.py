@@ -1,20 +1,37 @@
-"""Figures of what is done by resolution: prompts that change, and schedulers step by step."""
+"""Figures of what is chosen by resolution: prompts that switch, prompt weights, and the steps of schedulers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+import numpy.typing as npt
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
 
+from chroma.estimates import Estimate
 from chroma.palette import level_colour, level_name, resolution_colour
-from chroma.plotting._style import _curve, _figure, _picture, _with_errors, heat_map
+from chroma.plotting.style import draw_curve, draw_picture, heat_map, styled, with_errors
 
 
-@_figure
-def atlas_chart(charts: dict[str, Sequence[dict]], photographs: bool = True):
-    """Rows of `chroma.atlas.atlas`, scheduler -> rows: a column a step, coloured by the share of each resolution in
-    it.
+@styled
+def atlas_chart(charts: Mapping[str, Sequence[Mapping]], photographs: bool = True) -> Figure:
+    """Plot which resolutions each step of several schedulers generates, one panel per scheduler and one bar per step.
+
+    The segments of a bar are the shares of the resolutions in the step, the coarsest at the bottom.
+
+    Args:
+        charts: title -> the rows of `chroma.schedulers.atlas.chart`.
+        photographs: show the shares for the band variances of photographs; otherwise those of the paper's r_m.
+
+    Returns:
+        The figure.
+
+    >>> from chroma.schedulers.atlas import chart
+    >>> figure = atlas_chart({"Stable Diffusion 1.5, 5 steps": chart("sd15", steps=5)})
+    >>> [text.get_text() for text in figure.legends[0].texts]  # in latents
+    ['64×64', '32×32', '16×16', '8×8', '4×4', '2×2', '1×1']
     """
     figure, axes = plt.subplots(len(charts), 1, figsize=(8.8, 1.15 * len(charts) + 0.6), squeeze=False)
     for ax, (title, rows) in zip(axes[:, 0], charts.items(), strict=True):
@@ -31,20 +48,36 @@ def atlas_chart(charts: dict[str, Sequence[dict]], photographs: bool = True):
         ax.grid(False)
         ax.spines[:].set_visible(False)
         ax.tick_params(length=0, labelsize=7)
-    handles = {}
+    handles: dict[str, Artist] = {}
     for ax in axes[:, 0]:
         handles |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
     order = sorted(handles, key=lambda name: -int(name.split("×")[0]))
-    figure.legend([handles[name] for name in order], order, loc="outside lower center", ncols=6, fontsize=8)
+    figure.legend(
+        handles=[handles[name] for name in order], labels=order, loc="outside lower center", ncols=6, fontsize=8
+    )
     return figure
 
 
-@_figure
-def switching(rows: dict[str, Sequence], etas: Sequence[float], t: np.ndarray, shares: np.ndarray, size: int):
-    """Figs 7 and 9: label -> an image (3, H, W) for each eta, below the chromatogram (levels, len(t)) over the same
-    axis.
+@styled
+def switching_grid(
+    rows: Mapping[str, Sequence[npt.ArrayLike]], etas: Sequence[float], t: np.ndarray, shares: np.ndarray, size: int
+) -> Figure:
+    """Show images whose prompt switches at time eta, below the chromatogram over the same axis (Figs 7 and 9).
 
-    etas: in the order of the columns, equidistant and falling; t: times from 0 to 1, increasing.
+    Args:
+        rows: label -> one image (3, H, W) per eta, in [-1, 1].
+        etas: the times of the switches, one per column, equidistant and falling from 1 to 0.
+        t: the times of the chromatogram, increasing from 0 (image) to 1 (noise), (N,).
+        shares: r_m at these times, (levels, N).
+        size: the side length, in pixels, of the images whose levels the chromatogram shows.
+
+    Returns:
+        The figure.
+
+    >>> t, image = np.linspace(0, 1, 9), np.zeros((3, 8, 8))
+    >>> figure = switching_grid({"owl, then cat": [image, image]}, [1.0, 0.0], t, np.full((4, 9), 0.25), size=8)
+    >>> len(figure.axes)  # the chromatogram and two images
+    3
     """
     count = len(etas)
     figure, axes = plt.subplots(
@@ -54,31 +87,47 @@ def switching(rows: dict[str, Sequence], etas: Sequence[float], t: np.ndarray, s
         height_ratios=[2.0] + [1.0] * len(rows),
         squeeze=False,
     )
-    grid = axes[0, 0].get_gridspec()
+    gridspec = axes[0, 0].get_gridspec()
     for ax in axes[0]:
         ax.remove()
-    top = figure.add_subplot(grid[0, :])
+    top = figure.add_subplot(gridspec[0, :])
     heat_map(top, t, shares, size)
     half = abs(etas[1] - etas[0]) / 2
     top.set(xlim=(etas[0] + half, etas[-1] - half), xticks=etas, xticklabels=[f"{eta:g}" for eta in etas])
     top.set_title("time t of the switch, η   (noise ← → image)", loc="center", fontsize=9)
-    for (label, images), strip in zip(rows.items(), axes[1:], strict=True):
-        for ax, image in zip(strip, images, strict=True):
-            _picture(ax, image)
-        strip[0].set_ylabel(label, fontsize=8)
+    for (label, images), row_axes in zip(rows.items(), axes[1:], strict=True):
+        for ax, image in zip(row_axes, images, strict=True):
+            draw_picture(ax, image)
+        row_axes[0].set_ylabel(label, fontsize=8)
     return figure
 
 
-@_figure
-def commitments(x: np.ndarray, panels: dict, size: int, xlabel: str, ylabel: str):
-    """A curve a resolution against x, in order of x; panels: title -> an Estimate or array, (levels, len(x))."""
+@styled
+def commitments(
+    x: np.ndarray, panels: Mapping[str, Estimate | npt.ArrayLike], size: int, xlabel: str, ylabel: str
+) -> Figure:
+    """Plot one curve per resolution against the place of a switch, with bands of two standard errors.
+
+    Args:
+        x: the places of the switches, in the order of the axis, (N,).
+        panels: title -> the values, (levels, N), with or without standard errors.
+        size: the side length of the images in pixels.
+        xlabel: what `x` is.
+        ylabel: what the values are.
+
+    Returns:
+        The figure.
+
+    >>> figure = commitments(np.array([1.0, 0.5, 0.0]), {"owl": np.eye(3)}, size=4, xlabel="η", ylabel="share")
+    >>> len(figure.axes[0].lines)
+    3
+    """
     figure, axes = plt.subplots(1, len(panels), figsize=(4.6 * len(panels), 3.6), squeeze=False, sharey=True)
-    low = min(-0.03, *(float(_with_errors(given)[0].min()) for given in panels.values()))
-    high = 1.05 * max(float(_with_errors(given)[0].max()) for given in panels.values())
-    for ax, (title, given) in zip(axes[0], panels.items(), strict=True):
-        values, errors = _with_errors(given)
-        for level, (value, error) in enumerate(zip(values, errors, strict=True)):
-            _curve(
+    low = min(-0.03, *(float(with_errors(values)[0].min()) for values in panels.values()))
+    high = 1.05 * max(float(with_errors(values)[0].max()) for values in panels.values())
+    for ax, (title, values) in zip(axes[0], panels.items(), strict=True):
+        for level, (value, error) in enumerate(zip(*with_errors(values), strict=True)):
+            draw_curve(
                 ax, x, value, error, level_colour(size, level), label=level_name(size, level), marker="o", markersize=3
             )
         ax.set(xlabel=xlabel, title=title, xlim=(x[0], x[-1]), ylim=(low, high))
@@ -87,17 +136,32 @@ def commitments(x: np.ndarray, panels: dict, size: int, xlabel: str, ylabel: str
     return figure
 
 
-@_figure
-def weights(z: np.ndarray, curves: dict[str, Sequence[float]], marks: dict[str, float]):
-    """Weights of a prompt against log-SNR, name -> (len(z),); marks: label -> a log-SNR to point out."""
+@styled
+def weight_curves(log_snrs: np.ndarray, curves: Mapping[str, npt.ArrayLike], marks: Mapping[str, float]) -> Figure:
+    """Plot weights of a prompt against log-SNR, as made by `chroma.switching`.
+
+    Args:
+        log_snrs: the abscissae, (N,).
+        curves: name -> the weights, (N,); at most eight curves.
+        marks: label -> a log-SNR to mark with a vertical line.
+
+    Returns:
+        The figure.
+
+    >>> from chroma.switching import step_weight, switch_log_snr
+    >>> z, half = np.linspace(-8, 8, 33), switch_log_snr(resolution="8x8", size=32)
+    >>> figure = weight_curves(z, {"step": [step_weight(half)(log_snr) for log_snr in z]}, {"8×8": half})
+    >>> len(figure.axes[0].lines)  # the weight and the mark
+    2
+    """
     figure, ax = plt.subplots(figsize=(7.4, 2.9))
-    looks = ("-", "--", "-.", ":")
-    for (name, curve), look in zip(curves.items(), looks * 2, strict=False):
-        ax.plot(z, curve, look, label=name)
-    for label, at in marks.items():
-        ax.axvline(at, color="#999999", linewidth=0.8)
-        ax.text(at, 1.04, label, ha="center", fontsize=8)
+    line_styles = ("-", "--", "-.", ":")
+    for (name, curve), line_style in zip(curves.items(), line_styles * 2, strict=False):
+        ax.plot(log_snrs, curve, line_style, label=name)
+    for label, log_snr in marks.items():
+        ax.axvline(log_snr, color="#999999", linewidth=0.8)
+        ax.text(log_snr, 1.04, label, ha="center", fontsize=8)
     ax.set(xlabel="log-SNR   (noise ← → image)", ylabel="weight of the second prompt", ylim=(-0.03, 1.12))
-    ax.set_xlim(z.min(), z.max())
+    ax.set_xlim(log_snrs.min(), log_snrs.max())
     ax.legend(fontsize=8.5)
     return figure

@@ -1,22 +1,38 @@
-"""Figures of measurements: spectra, chromatograms, and how far theories are from them."""
+"""Figures of measurements: spectra, chromatograms, and the distances between measurements and predictions."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
 
-from chroma.palette import level_colour, level_name
-from chroma.plotting._style import _curve, _figure, _label_curves, _picture, _width, _with_errors, heat_map
+from chroma.estimates import Estimate
+from chroma.palette import PREDICTION_LABELS, level_colour, level_name
+from chroma.plotting.style import draw_curve, draw_picture, heat_map, label_curves, panel_width, styled, with_errors
 
 
-@_figure
-def change_spectra(panels: dict[str, tuple]):
-    """Fig 1b: PSD of the changes of E[x0 | x_t], a curve an interval of time, early to late.
+@styled
+def change_spectra(panels: Mapping[str, tuple[Estimate, Sequence[str]]]) -> Figure:
+    """Plot the power spectral density of the changes of E[x0 | x_t], one curve per interval of log-SNR (Fig 1b).
 
-    panels: title -> (an Estimate of the densities, (intervals, K) at 1 .. K cycles per image, the intervals' names).
-    Lines are means over samples; bands are two standard errors to either side.
+    Lines are means over samples, and bands are two standard errors to either side.
+
+    Args:
+        panels: title -> the densities, (intervals, K) at 1 .. K cycles per image, from the noisiest interval to the
+            cleanest (`chroma.accumulators.ChangePSD`); and the names of the intervals.
+
+    Returns:
+        The figure.
+
+    >>> density = Estimate(np.ones((2, 4)), np.full((2, 4), 0.1), 9)
+    >>> figure = change_spectra({"model": (density, ["−4 to 0", "0 to 4"])})
+    >>> len(figure.axes[0].lines)
+    2
     """
-    figure, axes = plt.subplots(1, len(panels), figsize=(_width(panels), 3.7), squeeze=False, sharey=True)
+    figure, axes = plt.subplots(1, len(panels), figsize=(panel_width(panels), 3.7), squeeze=False, sharey=True)
     for ax, (title, (density, names)) in zip(axes[0], panels.items(), strict=True):
         frequency = np.arange(1, density.value.shape[-1] + 1)
         colours = plt.get_cmap("plasma")(np.linspace(0, 0.82, len(names)))
@@ -33,33 +49,70 @@ def change_spectra(panels: dict[str, tuple]):
     return figure
 
 
-@_figure
-def chromatogram(x: np.ndarray, panels: dict, size: int, null: np.ndarray, xlabel: str = "time t   (noise ← → image)"):
-    """Fig 4: r_m curves above their heat map; panels: title -> shares (levels, len(x)), drawn side by side.
+@styled
+def chromatogram(
+    x: np.ndarray,
+    panels: Mapping[str, Estimate | npt.ArrayLike],
+    size: int,
+    null: npt.ArrayLike,
+    xlabel: str = "time t   (noise ← → image)",
+) -> Figure:
+    """Plot the shares r_m as curves and, below, as a heat map, one column per panel (Fig 4).
 
-    Shares are an array, or an Estimate, drawn with two standard errors to either side. x: times or log-SNRs, in order;
-    noise is drawn on the left if `xlabel` says that it is time. null: (levels,) the shares of white noise, dotted.
+    Shares with standard errors have bands of two standard errors to either side.
+
+    Args:
+        x: times or log-SNRs, in order, (N,).
+        panels: title -> the shares, (levels, N), with or without standard errors.
+        size: the side length of the images in pixels.
+        null: the shares of white noise, (levels,), plotted as dotted lines (`chroma.pyramid.white_noise_shares`).
+        xlabel: what `x` is. Noise is on the left: where the label starts with "time", the axis is reversed.
+
+    Returns:
+        The figure.
+
+    >>> import chroma
+    >>> from chroma.pyramid import white_noise_shares
+    >>> t = np.linspace(0.01, 0.99, 50)
+    >>> shares = chroma.chromatogram(chroma.Cosine().log_snr(t), levels=7)
+    >>> figure = chromatogram(t, {"cosine schedule": shares}, size=64, null=white_noise_shares((1, 64, 64)))
+    >>> [text.get_text() for text in figure.axes[0].texts]
+    ['64×64', '32×32', '16×16', '8×8', '4×4', '2×2', '1×1']
     """
-    highest = max(0.82, *(float(_with_errors(given)[0].max()) + 0.07 for given in panels.values()))
+    highest = max(0.82, *(float(with_errors(values)[0].max()) + 0.07 for values in panels.values()))
     span = (x.max(), x.min()) if xlabel.startswith("time") else (x.min(), x.max())
+    null = np.asarray(null)
     figure, axes = plt.subplots(
         2, len(panels), figsize=(max(6.6, 4.6 * len(panels)), 4.9), height_ratios=[1, 0.62], sharex=True, squeeze=False
     )
-    for (top, bottom), (title, given) in zip(axes.T, panels.items(), strict=True):
-        shares, errors = _with_errors(given)
+    for (top, bottom), (title, values) in zip(axes.T, panels.items(), strict=True):
+        shares, errors = with_errors(values)
         for level, (curve, error) in enumerate(zip(shares, errors, strict=True)):
-            _curve(top, x, curve, error, level_colour(size, level))
+            draw_curve(top, x, curve, error, level_colour(size, level))
             top.axhline(null[level], color=level_colour(size, level), linewidth=0.8, linestyle=":")
         top.set(ylabel="share rₘ", ylim=(0, highest), xlim=span, title=title)
-        _label_curves(top, x, dict(enumerate(shares)), size)
+        label_curves(top, x, dict(enumerate(shares)), size)
         heat_map(bottom, x, shares, size)
         bottom.set_xlabel(xlabel)
     return figure
 
 
-@_figure
-def gallery(t: np.ndarray, cells: dict[str, tuple], size: int):
-    """Fig 8: prompt -> (a sample (3, H, W), its shares (levels, len(t))): a picture beside a heat map for each."""
+@styled
+def gallery(t: np.ndarray, cells: Mapping[str, tuple[npt.ArrayLike, np.ndarray]], size: int) -> Figure:
+    """Show one sample per prompt beside the heat map of its shares, three prompts per row (Fig 8).
+
+    Args:
+        t: times, increasing, (N,).
+        cells: prompt -> a sample (3, H, W) in [-1, 1], and its shares, (levels, N).
+        size: the side length of the images in pixels.
+
+    Returns:
+        The figure.
+
+    >>> figure = gallery(np.linspace(0, 1, 9), {"owl": (np.zeros((3, 8, 8)), np.full((4, 9), 0.25))}, size=8)
+    >>> figure.axes[0].get_title("left")
+    'owl'
+    """
     columns = 3
     rows = -(-len(cells) // columns)
     figure, axes = plt.subplots(
@@ -69,7 +122,7 @@ def gallery(t: np.ndarray, cells: dict[str, tuple], size: int):
         ax.axis("off")
     for i, (prompt, (image, shares)) in enumerate(cells.items()):
         left, right = axes[i // columns, 2 * (i % columns) : 2 * (i % columns) + 2]
-        _picture(left, image)
+        draw_picture(left, image)
         heat_map(right, t, shares, size)
         right.tick_params(axis="both", labelsize=6)
         right.set(xlim=(t.max(), t.min()))
@@ -79,48 +132,102 @@ def gallery(t: np.ndarray, cells: dict[str, tuple], size: int):
     return figure
 
 
-@_figure
-def distances(x: np.ndarray, panels: dict[str, dict], xlabel: str, ylabel: str = "total variation"):
-    """How far theories are from a measurement along x; panels: title -> theory -> an Estimate or array, (len(x),)."""
-    figure, axes = plt.subplots(1, len(panels), figsize=(_width(panels), 3.4), squeeze=False, sharey=True)
-    looks = (("#d1495b", "-"), ("#2f86c4", "--"), ("#3f8f3a", "-."), ("#777777", ":"))
+@styled
+def distance_curves(
+    x: np.ndarray,
+    panels: Mapping[str, Mapping[str, Estimate | npt.ArrayLike]],
+    xlabel: str,
+    ylabel: str = "total variation",
+) -> Figure:
+    """Plot the distance between a measurement and each of its predictions, with bands of two standard errors.
+
+    Args:
+        x: log-SNRs or times, in order, (N,).
+        panels: title -> prediction -> its distances, (N,), with or without standard errors; at most four predictions
+            per panel, such as those of `chroma.measure.predictions`.
+        xlabel: what `x` is.
+        ylabel: what the distances are.
+
+    Returns:
+        The figure.
+
+    >>> z = np.linspace(-4, 4, 9)
+    >>> figure = distance_curves(z, {"model": {"paper": 0.2 + 0 * z, "white_noise": 0.1 + 0 * z}}, "log-SNR")
+    >>> [text.get_text() for text in figure.axes[0].get_legend().texts]
+    ["the paper's rₘ", 'white noise']
+    """
+    figure, axes = plt.subplots(1, len(panels), figsize=(panel_width(panels), 3.4), squeeze=False, sharey=True)
+    line_styles = (("#d1495b", "-"), ("#2f86c4", "--"), ("#3f8f3a", "-."), ("#777777", ":"))
     for ax, (title, curves) in zip(axes[0], panels.items(), strict=True):
-        for (name, given), (colour, style) in zip(curves.items(), looks, strict=False):
-            _curve(ax, x, *_with_errors(given), colour, linestyle=style, label=name)
+        for (name, values), (colour, line_style) in zip(curves.items(), line_styles, strict=False):
+            label = PREDICTION_LABELS.get(name, name)
+            draw_curve(ax, x, *with_errors(values), colour, linestyle=line_style, label=label)
         ax.set(xlabel=xlabel, title=title, ylim=(0, None), xlim=(x.min(), x.max()))
     axes[0, 0].set_ylabel(ylabel)
     axes[0, 0].legend(fontsize=8)
     return figure
 
 
-@_figure
-def resolved_fractions(z: np.ndarray, panels: dict[str, tuple], size: int):
-    """What is known of each band: title -> (an Estimate of rho_m, (levels, len(z)); the theory's, dashed)."""
-    figure, axes = plt.subplots(1, len(panels), figsize=(_width(panels), 3.7), squeeze=False, sharey=True)
-    for ax, (title, (measured, theory)) in zip(axes[0], panels.items(), strict=True):
-        values, errors = _with_errors(measured)
-        for level, (value, error, foretold) in enumerate(zip(values, errors, theory, strict=True)):
-            _curve(ax, z, value, error, level_colour(size, level), label=level_name(size, level))
-            ax.plot(z, foretold, "--", color=level_colour(size, level), linewidth=1)
-        ax.set(xlabel="log-SNR   (noise ← → image)", title=title, ylim=(-0.05, 1.05), xlim=(z.min(), z.max()))
+@styled
+def resolved_fractions(
+    log_snrs: np.ndarray, panels: Mapping[str, tuple[Estimate | npt.ArrayLike, npt.ArrayLike]], size: int
+) -> Figure:
+    """Plot the resolved fraction rho_m of each band against log-SNR: measured (solid) and predicted (dashed).
+
+    Args:
+        log_snrs: the abscissae, (N,).
+        panels: title -> the measured rho_m, (levels, N), with or without standard errors; and the predicted one,
+            (levels, N).
+        size: the side length of the images in pixels.
+
+    Returns:
+        The figure.
+
+    >>> rho = np.linspace([0.0, 0.2], [0.8, 1.0], 9).T
+    >>> figure = resolved_fractions(np.linspace(-4, 4, 9), {"photographs": (rho, rho)}, size=8)
+    >>> len(figure.axes[0].lines)  # two bands, measured and predicted
+    4
+    """
+    figure, axes = plt.subplots(1, len(panels), figsize=(panel_width(panels), 3.7), squeeze=False, sharey=True)
+    for ax, (title, (measured, predicted)) in zip(axes[0], panels.items(), strict=True):
+        bands = zip(*with_errors(measured), np.asarray(predicted), strict=True)
+        for level, (value, error, prediction) in enumerate(bands):
+            draw_curve(ax, log_snrs, value, error, level_colour(size, level), label=level_name(size, level))
+            ax.plot(log_snrs, prediction, "--", color=level_colour(size, level), linewidth=1)
+        limits = (log_snrs.min(), log_snrs.max())
+        ax.set(xlabel="log-SNR   (noise ← → image)", title=title, ylim=(-0.05, 1.05), xlim=limits)
     axes[0, 0].set_ylabel("resolved fraction ρₘ")
     axes[0, -1].legend(fontsize=8, title="resolution", title_fontsize=8)
     return figure
 
 
-@_figure
-def band_powers(sets: dict, size: int):
-    """V_m / 4^m of several sets of images, set -> an Estimate (levels,); 1 is what the paper's r_m stands for."""
+@styled
+def band_variances(sets: Mapping[str, Estimate], size: int) -> Figure:
+    """Plot V_m / 4^m of several sets of images against resolution; the paper's r_m assumes that it is constant.
+
+    Args:
+        sets: name -> the band variances V_m, (levels,), the last one that of the mean
+            (`chroma.accumulators.BandVariance`); at most six sets.
+        size: the side length of the images in pixels.
+
+    Returns:
+        The figure.
+
+    >>> variance = Estimate(4.0 ** np.arange(4), np.full(4, 0.1), 100)
+    >>> figure = band_variances({"power law": variance}, size=8)
+    >>> figure.axes[0].lines[0].get_ydata().tolist()  # without the mean
+    [1.0, 1.0, 1.0]
+    """
     figure, ax = plt.subplots(figsize=(6.8, 3.8))
-    looks = ("o-", "s--", "^-.", "D:", "v-", "P--")
-    for (name, power), look in zip(sets.items(), looks, strict=False):
-        levels = np.arange(len(power.value) - 1)  # the last is the mean, which has no neighbour to compare with
-        scale = 4.0**levels
-        value, error = power.value[:-1] / scale, power.standard_error[:-1] / scale
-        ax.errorbar(levels, value, 2 * error, fmt=look, label=name, markersize=5, linewidth=1.4, capsize=2)
+    markers = ("o-", "s--", "^-.", "D:", "v-", "P--")
+    for (name, variance), marker in zip(sets.items(), markers, strict=False):
+        levels = range(len(variance.value) - 1)  # the last is the mean, which has no neighbour to compare with
+        scale = 4.0 ** np.array(levels)
+        value, error = variance.value[:-1] / scale, variance.standard_error[:-1] / scale
+        ax.errorbar(levels, value, 2 * error, fmt=marker, label=name, markersize=5, linewidth=1.4, capsize=2)
     ax.axhline(1, color="#777777", linewidth=1)
     ax.annotate("what the paper's $r_m$ assumes", (0, 1), (0, -11), textcoords="offset points", fontsize=8.5)
-    ax.set(yscale="log", xlabel="resolution", ylabel="band power Vₘ / 4ᵐ")
+    ax.set(yscale="log", xlabel="resolution", ylabel="band variance Vₘ / 4ᵐ")
     ax.set_xticks(levels, [level_name(size, level) for level in levels])
     ax.legend(fontsize=8.5, loc="upper right", bbox_to_anchor=(1, 0.93))
     return figure

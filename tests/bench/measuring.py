@@ -21,11 +21,12 @@ from diffusers import DDIMScheduler, IFPipeline
 from results import record
 
 from chroma import models
-from chroma.measure import CFGChromatography
-from chroma.predictors import from_pipeline, guided
+from chroma._files import WEIGHTS
+from chroma.accumulators import CFGChromatography
+from chroma.data import training_drawings
+from chroma.predictors import Guided, from_pipeline
 from chroma.prompts import encode
 from chroma.pyramid import band_energy, depth, downsample, upsample
-from chroma.recipes import drawings
 from chroma.sampling import ddim
 
 BATCH, STEPS, SCALE = 16, 4, 4.0
@@ -34,7 +35,7 @@ BATCH, STEPS, SCALE = 16, 4, 4.0
 def stock() -> IFPipeline:
     """The bundled model as diffusers loads it, with DDIM in place of its ancestral sampler."""
     absent = dict.fromkeys(("safety_checker", "feature_extractor", "watermarker"))
-    pipe = IFPipeline.from_pretrained(models.FOLDER / "emoji-32", requires_safety_checker=False, **absent)
+    pipe = IFPipeline.from_pretrained(WEIGHTS / "emoji-32", requires_safety_checker=False, **absent)
     pipe = pipe.to(dtype=torch.float32)
     pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
     pipe.set_progress_bar_config(disable=True)
@@ -44,16 +45,16 @@ def stock() -> IFPipeline:
 def contenders() -> dict[str, Callable[[], object]]:
     """What is timed, by name; each samples the same prompts."""
     pipe, theirs = models.load("emoji-32"), stock()
-    prompts = drawings(32)[1][:BATCH]
-    told, nothing = encode(pipe, prompts), encode(pipe, [""] * BATCH)
-    words, silence = (one["encoder_hidden_states"] for one in (told, nothing))
+    prompts = training_drawings(32)[1][:BATCH]
+    conditioning, nothing = encode(pipe, prompts), encode(pipe, [""] * BATCH)
+    words, silence = (one["encoder_hidden_states"] for one in (conditioning, nothing))
     both = torch.cat([silence, words])
     noise = torch.randn(BATCH, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     theirs.scheduler.set_timesteps(STEPS)
     timesteps = theirs.scheduler.timesteps
     alphas = theirs.scheduler.alphas_cumprod[timesteps].double()
     log_snrs = torch.log(alphas / (1 - alphas)).numpy()
-    predictor = guided(from_pipeline(pipe, told), from_pipeline(pipe, nothing), SCALE)
+    predictor = Guided(from_pipeline(pipe, conditioning), from_pipeline(pipe, nothing), SCALE)
 
     def ours():
         for _ in ddim(predictor, noise, log_snrs):

@@ -38,13 +38,13 @@ def main() -> None:
     low = from_pipeline(models.load("emoji-32"))
     fine = residual_part(from_pipeline(models.load("emoji-64-residual")))
     large, small = torch.randn(BATCH, 3, 64, 64), torch.randn(BATCH, 3, 32, 32)
-    together, apart = [], []
+    joint, apart = [], []
     for _ in range(runs + 1):
-        together.append(seconds(cascade([fine, low]), large))
+        joint.append(seconds(cascade([fine, low]), large))
         apart.append(seconds(fine, large) + seconds(low, small))
-    together, apart = statistics.median(together[1:]), statistics.median(apart[1:])  # the first run warms up
+    joint, apart = statistics.median(joint[1:]), statistics.median(apart[1:])  # the first run warms up
     what = f"seconds of {STEPS} cascade steps (emoji-32 + emoji-64-residual, batch {BATCH}) over those of its parts"
-    record("cascade", together / apart, "<=1.03", runs, what)
+    record("cascade", joint / apart, "<=1.03", runs, what)
 
 
 if __name__ == "__main__":

@@ -26,29 +26,29 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from chroma import training
-from chroma.networks import untrained
+from chroma.networks import build_pipeline
 from chroma.recipes import RECIPES, Recipe
 
 
 def plain(recipe: Recipe, images: np.ndarray, prompts: list[str], folder: str) -> None:
     """diffusers' example with both networks trained: what it does in a step is left as it is there."""
-    accelerator = Accelerator(mixed_precision=recipe.precision)
-    pipe = untrained(recipe, prompts)
+    accelerator = Accelerator(mixed_precision=recipe.mixed_precision)
+    pipe = build_pipeline(recipe, prompts)
     unet, text_encoder, noise_scheduler = pipe.unet.train(), pipe.text_encoder.train(), pipe.scheduler
     weights = [*unet.parameters(), *text_encoder.parameters()]
     optimizer = torch.optim.AdamW(weights, recipe.learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
-    ema = EMAModel(weights, decay=recipe.ema, use_ema_warmup=True, power=1.0)
+    ema = EMAModel(weights, decay=recipe.ema_decay, use_ema_warmup=True, power=1.0)
 
-    dropped = np.random.default_rng(recipe.seed).random(len(prompts)) < recipe.dropout
-    spoken = ["" if drop else prompt for drop, prompt in zip(dropped, prompts, strict=True)]
-    tokens = pipe.tokenizer(spoken, padding="max_length", max_length=77, truncation=True, return_tensors="pt")
+    dropped = np.random.default_rng(recipe.seed).random(len(prompts)) < recipe.cond_drop_prob
+    kept_prompts = ["" if drop else prompt for drop, prompt in zip(dropped, prompts, strict=True)]
+    tokens = pipe.tokenizer(kept_prompts, padding="max_length", max_length=77, truncation=True, return_tensors="pt")
     dataset = [
         {"input": torch.from_numpy(image), "input_ids": ids, "mask": mask}
         for image, ids, mask in zip(images, tokens.input_ids, tokens.attention_mask, strict=True)
     ]
-    loader = DataLoader(dataset, batch_size=recipe.batch, shuffle=True, drop_last=True)
-    steps = recipe.images // recipe.batch
-    lr_scheduler = get_cosine_schedule_with_warmup(optimizer, recipe.warmup, steps)
+    loader = DataLoader(dataset, batch_size=recipe.batch_size, shuffle=True, drop_last=True)
+    steps = recipe.num_samples // recipe.batch_size
+    lr_scheduler = get_cosine_schedule_with_warmup(optimizer, recipe.lr_warmup_steps, steps)
     unet, text_encoder, optimizer, loader, lr_scheduler = accelerator.prepare(
         unet, text_encoder, optimizer, loader, lr_scheduler
     )
@@ -60,12 +60,12 @@ def plain(recipe: Recipe, images: np.ndarray, prompts: list[str], folder: str) -
             clean = batch["input"]
             noise = torch.randn_like(clean)
             timesteps = torch.randint(0, 1000, (len(clean),), device=clean.device).long()
-            noisy = noise_scheduler.add_noise(clean, noise, timesteps)
+            noisy_images = noise_scheduler.add_noise(clean, noise, timesteps)
             target = noise_scheduler.get_velocity(clean, noise, timesteps)
             words = text_encoder(input_ids=batch["input_ids"], attention_mask=batch["mask"])[0]
-            predicted = unet(noisy, timesteps, words).sample[:, :3]
+            predicted = unet(noisy_images, timesteps, words).sample[:, :3]
             loss = F.mse_loss(predicted.float(), target.float(), reduction="mean")
-            average = accelerator.gather(loss.repeat(recipe.batch)).mean().item()
+            average = accelerator.gather(loss.repeat(recipe.batch_size)).mean().item()
             accelerator.backward(loss)
             accelerator.clip_grad_norm_(weights, 1.0)
             optimizer.step()
@@ -97,9 +97,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5, help="of each loop (%(default)s)")
     args = parser.parse_args()
 
-    data = training._data(RECIPES[args.recipe], None)
-    recipe = dataclasses.replace(RECIPES[args.recipe], images=args.images)
-    warm = dataclasses.replace(recipe, images=2 * recipe.batch)
+    *data, _ = training._load_data(RECIPES[args.recipe], None)
+    recipe = dataclasses.replace(RECIPES[args.recipe], num_samples=args.images)
+    warm = dataclasses.replace(recipe, num_samples=2 * recipe.batch_size)
     loops = {"chroma.training": training.train, "diffusers' example": plain}
     for run in loops.values():
         seconds(run, warm, *data)
@@ -108,11 +108,14 @@ def main() -> None:
         for name, run in loops.items():
             times[name].append(seconds(run, recipe, *data))
 
-    rates = {name: recipe.images / statistics.median(taken) for name, taken in times.items()}
-    print(f"{args.recipe}, {recipe.images} images a run, batch {recipe.batch}, {recipe.precision}, ", end="")
+    rates = {name: recipe.num_samples / statistics.median(taken) for name, taken in times.items()}
+    print(
+        f"{args.recipe}, {recipe.num_samples} images a run, batch {recipe.batch_size}, {recipe.mixed_precision}, ",
+        end="",
+    )
     print(f"{torch.get_num_threads()} threads, median of {args.runs} runs")
     for name, rate in rates.items():
-        spread = ", ".join(f"{recipe.images / taken:.1f}" for taken in times[name])
+        spread = ", ".join(f"{recipe.num_samples / taken:.1f}" for taken in times[name])
         print(f"{name:20} {rate:6.1f} images/s  ({spread})")
     ours, theirs = rates.values()
 

@@ -1,0 +1,101 @@
+"""Put finished training runs among the bundled models: weights, cards with their accuracy, checksums.
+
+    python book/_tools/bundle_model.py runs/emoji-32 runs/emoji-64 ...
+
+For maintainers. The name of a run's folder becomes the model's name. The checkpoint, which only training needs, stays
+behind. The checksums of all bundled models are recorded anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from chroma import from_scheduler, models
+from chroma._files import WEIGHTS, record_checksums
+from chroma.data import training_drawings
+from chroma.predictors import Guided, from_pipeline
+from chroma.quality import nearest
+from chroma.sampling import ddim
+from chroma.threshold import thresholded
+from chroma.training import CHECKPOINT
+
+GUIDANCE_SCALE, STEPS = 4.0, 50
+BATCH = 64
+
+
+def bundle(run: Path) -> None:
+    """Copy a finished run into the package, in place of an older model of its name.
+
+    The card of a model that generates emoji drawings also gets its accuracy.
+
+    Args:
+        run: The folder of the run.
+
+    Raises:
+        FileNotFoundError: The run is not finished.
+    """
+    if not (run / "card.json").is_file():
+        raise FileNotFoundError(f"{run} has no card.json: finish the run with `python -m chroma.training` first")
+    card = json.loads((run / "card.json").read_text(encoding="utf-8"))
+    recipe = card["recipe"]
+    if not recipe["residual"] and recipe.get("dataset", "drawings") == "drawings":
+        card["accuracy"] = accuracy(models.load(run))
+    shutil.rmtree(WEIGHTS / run.name, ignore_errors=True)
+    shutil.copytree(run, WEIGHTS / run.name, ignore=shutil.ignore_patterns(CHECKPOINT, "*.partial"))
+    (WEIGHTS / run.name / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+
+
+def accuracy(pipe: models.DiffusersPipeline) -> dict[str, Any]:
+    """Measure how often a model generates what its prompt names, over all prompts that it was trained on.
+
+    A generated image has the style and the content of the training image nearest to it.
+
+    Args:
+        pipe: A pipeline trained on the emoji drawings.
+
+    Returns:
+        How the images were sampled, and the fractions with the right style, the right content, and both.
+    """
+    training, prompts = training_drawings(models.Pipeline(pipe).image_size)
+    log_snrs = from_scheduler(pipe.scheduler).log_snr(np.linspace(998, 0, STEPS)).tolist()
+    generator = torch.Generator().manual_seed(0)
+    rows: list[int] = []
+    for indices in np.array_split(np.arange(len(prompts)), range(BATCH, len(prompts), BATCH)):
+        noise = torch.randn((len(indices), *training.images.shape[1:]), generator=generator)
+        conditional = from_pipeline(pipe, [prompts[i] for i in indices])
+        predictor = thresholded(Guided(conditional, from_pipeline(pipe), GUIDANCE_SCALE))
+        *_, last = ddim(predictor, noise, log_snrs)
+        rows.extend(nearest(last.x0, training.images))
+    style = training.styles[rows] == training.styles
+    content = training.contents[rows] == training.contents
+    return {
+        "scale": GUIDANCE_SCALE,
+        "steps": STEPS,
+        "sampler": "DDIM, clamped level by level",
+        "prompts": len(prompts),
+        "style": round(float(style.mean()), 3),
+        "content": round(float(content.mean()), 3),
+        "both": round(float((style & content).mean()), 3),
+    }
+
+
+def main() -> None:
+    """Bundle the runs that the command line names."""
+    parser = argparse.ArgumentParser(description="Put finished training runs among the bundled models.")
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="the folder of a finished run")
+    for run in parser.parse_args().runs:
+        bundle(run)
+    for file in WEIGHTS.rglob("*.safetensors"):
+        file.chmod(0o644)  # safetensors makes its files readable for the owner alone
+    record_checksums(WEIGHTS)
+
+
+if __name__ == "__main__":
+    main()

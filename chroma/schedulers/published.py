@@ -1,0 +1,173 @@
+"""Published schedulers: their configurations, the sizes of their images, and their sources.
+
+Values are those of the ``scheduler/scheduler_config.json`` in a model's repository, or of a paper (see
+`PublishedScheduler.source`), as far as they determine the steps. Flow-matching schedulers have the values that
+``set_timesteps(steps)`` sets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chroma.schedules import Cosine
+
+
+@dataclass(frozen=True)
+class PublishedScheduler:
+    """A scheduler as it is published with a model.
+
+    Attributes:
+        title: the name of the model or schedule, for tables.
+        config: the scheduler's configuration, with the class of diffusers as ``_class_name``.
+        size: the side of the model's images in pixels.
+        latent_factor: pixels that a latent spans in each direction; 1 for models of pixels.
+        source: the repository on the Hugging Face hub, or the paper.
+
+    >>> published = PUBLISHED["sd15"]
+    >>> published.config["_class_name"], published.size // published.latent_factor
+    ('PNDMScheduler', 64)
+    """
+
+    title: str
+    config: Mapping[str, Any]
+    size: int
+    latent_factor: int
+    source: str
+
+
+def latent_diffusion(name: str, **options: Any) -> dict[str, Any]:
+    """Make a scheduler's configuration with the betas of latent diffusion (Rombach et al. 2022).
+
+    Args:
+        name: of the scheduler's class in diffusers.
+        **options: further entries of the configuration.
+
+    Returns:
+        The configuration.
+
+    >>> latent_diffusion("DDIMScheduler", steps_offset=1)["beta_schedule"]
+    'scaled_linear'
+    """
+    betas = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+    return {"_class_name": name, "num_train_timesteps": 1000, **betas, **options}
+
+
+def _shifted_cosine(size: int) -> list[float]:
+    """Compute the betas of simple diffusion's schedule: cosine, with a log-SNR that is less by 2 log(size / 64)."""
+    times = np.arange(1, 1001) / 1001
+    log_snr = Cosine(s=0.0).log_snr(times) - 2 * np.log(size / 64)
+    alphas = 1 / (1 + np.exp(-log_snr))
+    return (1 - alphas / np.concatenate([[1.0], alphas[:-1]])).tolist()
+
+
+FLUX: dict[str, Any] = {
+    "_class_name": "FlowMatchEulerDiscreteScheduler",
+    "num_train_timesteps": 1000,
+    "shift": 3.0,
+    "use_dynamic_shifting": True,
+    "base_shift": 0.5,
+    "max_shift": 1.15,
+    "base_image_seq_len": 256,
+    "max_image_seq_len": 4096,
+}
+PNDM: dict[str, Any] = {"skip_prk_steps": True, "steps_offset": 1, "set_alpha_to_one": False}
+PUBLISHED: dict[str, PublishedScheduler] = {
+    "sd15": PublishedScheduler(
+        "Stable Diffusion 1.5", latent_diffusion("PNDMScheduler", **PNDM), 512, 8, "stable-diffusion-v1-5"
+    ),
+    "sd21": PublishedScheduler(
+        "Stable Diffusion 2.1, v-prediction",
+        latent_diffusion("DDIMScheduler", prediction_type="v_prediction", steps_offset=1, set_alpha_to_one=False),
+        768,
+        8,
+        "stabilityai/stable-diffusion-2-1",
+    ),
+    "sdxl": PublishedScheduler(
+        "SDXL",
+        latent_diffusion("EulerDiscreteScheduler", timestep_spacing="leading", steps_offset=1),
+        1024,
+        8,
+        "stabilityai/stable-diffusion-xl-base-1.0",
+    ),
+    "sdxl-karras": PublishedScheduler(
+        "SDXL, DPM++ 2M Karras",
+        latent_diffusion("DPMSolverMultistepScheduler", use_karras_sigmas=True, steps_offset=1),
+        1024,
+        8,
+        "diffusers documentation: SDXL's scheduler exchanged for DPM++ 2M Karras",
+    ),
+    "if": PublishedScheduler(
+        "DeepFloyd IF-I",
+        {"_class_name": "DDPMScheduler", "num_train_timesteps": 1000, "beta_schedule": "squaredcos_cap_v2"},
+        64,
+        1,
+        "DeepFloyd/IF-I-XL-v1.0",
+    ),
+    "sd3": PublishedScheduler(
+        "Stable Diffusion 3",
+        {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000, "shift": 3.0},
+        1024,
+        8,
+        "stabilityai/stable-diffusion-3-medium-diffusers",
+    ),
+    "flux-dev-512": PublishedScheduler("FLUX.1 dev at 512", FLUX, 512, 8, "black-forest-labs/FLUX.1-dev"),
+    "flux-dev": PublishedScheduler("FLUX.1 dev at 1024", FLUX, 1024, 8, "black-forest-labs/FLUX.1-dev"),
+    "flux-schnell": PublishedScheduler(
+        "FLUX.1 schnell",
+        {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000, "shift": 1.0},
+        1024,
+        8,
+        "black-forest-labs/FLUX.1-schnell",
+    ),
+    "edm": PublishedScheduler(
+        "EDM (Karras et al. 2022)",
+        {"_class_name": "EDMEulerScheduler", "sigma_min": 0.002, "sigma_max": 80.0, "rho": 7.0},
+        64,
+        1,
+        "arXiv:2206.00364, Table 1",
+    ),
+    "lcm": PublishedScheduler(
+        "LCM",
+        latent_diffusion("LCMScheduler", original_inference_steps=50),
+        512,
+        8,
+        "SimianLuo/LCM_Dreamshaper_v7",
+    ),
+    "zero-snr": PublishedScheduler(
+        "zero terminal SNR",
+        latent_diffusion(
+            "DDIMScheduler",
+            rescale_betas_zero_snr=True,
+            timestep_spacing="trailing",
+            prediction_type="v_prediction",
+        ),
+        512,
+        8,
+        "arXiv:2305.08891 (Lin et al. 2024)",
+    ),
+    "simple-diffusion": PublishedScheduler(
+        "simple diffusion at 256, shifted cosine",
+        {"_class_name": "DDPMScheduler", "num_train_timesteps": 1000, "trained_betas": _shifted_cosine(256)},
+        256,
+        1,
+        "arXiv:2301.11093 (Hoogeboom et al. 2023)",
+    ),
+    "cosine": PublishedScheduler(
+        "cosine",
+        {"_class_name": "DDPMScheduler", "num_train_timesteps": 1000, "beta_schedule": "squaredcos_cap_v2"},
+        64,
+        1,
+        "arXiv:2102.09672 (Nichol and Dhariwal 2021)",
+    ),
+    "linear": PublishedScheduler(
+        "linear",
+        {"_class_name": "DDPMScheduler", "num_train_timesteps": 1000, "beta_start": 1e-4, "beta_end": 0.02},
+        256,
+        1,
+        "google/ddpm-celebahq-256",
+    ),
+}
