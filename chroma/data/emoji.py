@@ -9,6 +9,7 @@ import numpy as np
 
 from chroma._check import check_int, invalid_argument
 from chroma.data.store import FOLDER, area_mean, check_known, decode_image, read_bundle
+from chroma.pyramid import resolutions
 
 STORED_SIZE = 64  # pixels
 
@@ -62,7 +63,7 @@ def drawings(
     ((2, 3, 32, 32), ['a glossy 3D render of owl', 'a line drawing of owl'])
     """
     check_int("size", size, 1)
-    if size not in {STORED_SIZE >> k for k in range(STORED_SIZE.bit_length())}:
+    if size not in resolutions(STORED_SIZE):
         raise invalid_argument("size", size, "64, 32, 16, 8, 4, 2 or 1")
     store = read_bundle(FOLDER, "drawings.npz")
     all_styles, all_contents = store["style"].tolist(), store["content"].tolist()

@@ -20,7 +20,7 @@ import numpy as np
 from chroma._check import check_int, invalid_argument
 from chroma.data.rendering import oil_painting, pencil_drawing
 from chroma.data.store import FOLDER, check_known, decode_image, read_bundle
-from chroma.pyramid import downsample
+from chroma.pyramid import downsample, resolutions
 
 RENDERED = 128  # pixels: images of every size are exact means of images rendered at this size
 SMALLEST_CROP = 0.75  # of the shorter side of a photograph
@@ -132,7 +132,7 @@ def scenes(
     >>> bool(np.allclose(small, downsample(large), atol=2**-11))
     True
     """
-    if check_int("size", size, 1) not in {RENDERED >> k for k in range(RENDERED.bit_length())}:
+    if check_int("size", size, 1) not in resolutions(RENDERED):
         raise invalid_argument("size", size, "128, 64, 32, 16, 8, 4, 2 or 1")
     check_int("crops", crops, 1), check_int("seed", seed, 0)
     subject_of = _subjects(split)
