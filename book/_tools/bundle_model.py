@@ -19,7 +19,7 @@ import torch
 
 from chroma import from_scheduler, models
 from chroma._files import WEIGHTS, record_checksums
-from chroma.data import training_drawings
+from chroma.data import SCENE_STYLES, prompt, scenes, subjects, training_drawings
 from chroma.predictors import Guided, from_pipeline
 from chroma.quality import nearest
 from chroma.sampling import ddim
@@ -27,13 +27,16 @@ from chroma.threshold import thresholded
 from chroma.training import CHECKPOINT
 
 GUIDANCE_SCALE, STEPS = 4.0, 50
+SCENE_GUIDANCE_SCALE, SCENE_STEPS = 3.0, 30
+CROPS = 12  # of each training photograph, to compare samples with
 BATCH = 64
 
 
 def bundle(run: Path) -> None:
     """Copy a finished run into the package, in place of an older model of its name.
 
-    The card of a model that generates emoji drawings also gets its accuracy.
+    The card of a model that generates emoji drawings also gets its accuracy, that of a model of scenes the share of its
+    samples whose nearest training image has the style or the subject of the prompt.
 
     Args:
         run: The folder of the run.
@@ -47,6 +50,8 @@ def bundle(run: Path) -> None:
     recipe = card["recipe"]
     if not recipe["residual"] and recipe.get("dataset", "drawings") == "drawings":
         card["accuracy"] = accuracy(models.load(run))
+    elif not recipe["residual"]:
+        card["nearest_scene"] = nearest_scene(models.load(run))
     shutil.rmtree(WEIGHTS / run.name, ignore_errors=True)
     shutil.copytree(run, WEIGHTS / run.name, ignore=shutil.ignore_patterns(CHECKPOINT, "*.partial"))
     (WEIGHTS / run.name / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
@@ -83,6 +88,47 @@ def accuracy(pipe: models.DiffusersPipeline) -> dict[str, Any]:
         "style": round(float(style.mean()), 3),
         "content": round(float(content.mean()), 3),
         "both": round(float((style & content).mean()), 3),
+    }
+
+
+def nearest_scene(pipe: models.DiffusersPipeline) -> dict[str, Any]:
+    """Compare one sample of each full prompt of the training scenes with the training image nearest to it.
+
+    The nearest image is that of the smallest root mean square difference per value, among `CROPS` crops of each
+    training photograph in each style.
+
+    Args:
+        pipe: A pipeline trained on scenes.
+
+    Returns:
+        How the images were sampled, and the fractions whose nearest image has the right style, the right subject, and
+        both, with the median distance to it.
+    """
+    view = models.Pipeline(pipe)
+    training = scenes(view.image_size, CROPS)
+    pairs = [(style, subject) for style in SCENE_STYLES for subject in dict.fromkeys(subjects().values())]
+    log_snrs = from_scheduler(pipe.scheduler).log_snr(np.linspace(998, 0, SCENE_STEPS)).tolist()
+    generator = torch.Generator().manual_seed(0)
+    images, rows = training.images.astype(np.float32), np.empty(len(pairs), int)
+    distances = np.empty(len(pairs))
+    for indices in np.array_split(np.arange(len(pairs)), range(BATCH, len(pairs), BATCH)):
+        noise = torch.randn((len(indices), *view.shape), generator=generator)
+        conditional = from_pipeline(pipe, [prompt(*pairs[i]) for i in indices])
+        predictor = thresholded(Guided(conditional, from_pipeline(pipe), SCENE_GUIDANCE_SCALE))
+        *_, last = ddim(predictor, noise, log_snrs)
+        rows[indices] = nearest(last.x0, images)
+        distances[indices] = np.sqrt(np.square(last.x0.numpy() - images[rows[indices]]).mean((1, 2, 3)))
+    style = training.styles[rows] == np.array([style for style, _ in pairs])
+    subject = training.subjects[rows] == np.array([subject for _, subject in pairs])
+    return {
+        "scale": SCENE_GUIDANCE_SCALE,
+        "steps": SCENE_STEPS,
+        "sampler": "DDIM, clamped level by level",
+        "prompts": len(pairs),
+        "style": round(float(style.mean()), 3),
+        "subject": round(float(subject.mean()), 3),
+        "both": round(float((style & subject).mean()), 3),
+        "median_distance": round(float(np.median(distances)), 3),
     }
 
 
