@@ -96,7 +96,8 @@ def _text(prompts: Sequence[str]) -> tuple[Any, Any]:
     """Build the tokenizer and the untrained T5 text encoder for the words of the prompts."""
     from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
-    words = sorted({word for prompt in prompts for word in prompt.split()})
+    # IFPipeline lower-cases a prompt before it is tokenized
+    words = sorted({word for prompt in prompts for word in prompt.lower().split()})
     letters = sorted({letter for word in words for letter in word})
     special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -20.0)]
     pieces = [(f"▁{word}", -5.0) for word in words] + [("▁", -8.0)] + [(letter, -10.0) for letter in letters]

@@ -201,8 +201,9 @@ class _Trainer:
         return self.accelerator.device
 
     def tokenize(self, prompts: Sequence[str]) -> Any:
+        as_the_pipeline_does = [prompt.lower().strip() for prompt in prompts]
         return self.pipe.tokenizer(
-            list(prompts), padding="max_length", max_length=77, truncation=True, return_tensors="pt"
+            as_the_pipeline_does, padding="max_length", max_length=77, truncation=True, return_tensors="pt"
         )
 
     def train_step(self) -> torch.Tensor:

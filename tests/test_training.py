@@ -481,6 +481,19 @@ def test_the_mean_of_the_weights_is_saved_and_not_the_last_ones(tmp_path, monkey
     assert moved > len(seen[0]) / 2
 
 
+def test_capitals_in_a_prompt_are_trained_as_the_pipeline_will_read_them():
+    """IFPipeline lower-cases prompts: a vocabulary with "HD" would spell it letter by letter."""
+    prompts = ["an HD photo of the Eiffel Tower", "a tower"]
+    pipe = training.build_pipeline(TINY, prompts)
+    pipe.text_encoder.eval()
+    tokens = pipe.tokenizer.tokenize(prompts[0].lower())
+    assert tokens == [f"▁{word}" for word in prompts[0].lower().split()]
+    embeds = [
+        from_pipeline(pipe, prompt).conditioning["encoder_hidden_states"] for prompt in (prompts[0], prompts[0].lower())
+    ]
+    assert torch.equal(*embeds)
+
+
 def test_it_is_saved_in_half_precision_without_pickles(low):
     files = [file for file in low.rglob("*") if file.is_file()]
     assert not [file for file in files if file.suffix in (".bin", ".pt", ".pkl", ".ckpt", ".partial")]
