@@ -38,7 +38,7 @@ def test_the_training_commands_name_recipes_that_there_are():
 
 
 def test_the_times_given_for_the_figure_are_those_of_its_levels():
-    stated = re.search(r"the clock below each falls from (\d\.\d+) to (\d\.\d+)", README)
+    stated = re.search(r"the adjusted time below each falls from (\d\.\d+) to (\d\.\d+)", README)
     first, last = adjusted_time(Cosine(), float(stated[1]), [0, 4])
     assert [f"{first:.2f}", f"{last:.2f}"] == [stated[1], stated[2]]
 
