@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,15 +70,8 @@ def accuracy(pipe: models.DiffusersPipeline) -> dict[str, Any]:
         How the images were sampled, and the fractions with the right style, the right content, and both.
     """
     training, prompts = training_drawings(models.Pipeline(pipe).image_size)
-    log_snrs = from_scheduler(pipe.scheduler).log_snr(np.linspace(998, 0, STEPS)).tolist()
-    generator = torch.Generator().manual_seed(0)
-    rows: list[int] = []
-    for indices in np.array_split(np.arange(len(prompts)), range(BATCH, len(prompts), BATCH)):
-        noise = torch.randn((len(indices), *training.images.shape[1:]), generator=generator)
-        conditional = from_pipeline(pipe, [prompts[i] for i in indices])
-        predictor = thresholded(Guided(conditional, from_pipeline(pipe), GUIDANCE_SCALE))
-        *_, last = ddim(predictor, noise, log_snrs)
-        rows.extend(nearest(last.x0, training.images))
+    images = _generate(pipe, prompts, GUIDANCE_SCALE, STEPS)
+    rows = nearest(images, training.images)
     style = training.styles[rows] == training.styles
     content = training.contents[rows] == training.contents
     return {
@@ -107,17 +101,12 @@ def nearest_scene(pipe: models.DiffusersPipeline) -> dict[str, Any]:
     view = models.Pipeline(pipe)
     training = scenes(view.image_size, CROPS)
     pairs = [(style, subject) for style in SCENE_STYLES for subject in dict.fromkeys(subjects().values())]
-    log_snrs = from_scheduler(pipe.scheduler).log_snr(np.linspace(998, 0, SCENE_STEPS)).tolist()
-    generator = torch.Generator().manual_seed(0)
-    images, rows = training.images.astype(np.float32), np.empty(len(pairs), int)
-    distances = np.empty(len(pairs))
-    for indices in np.array_split(np.arange(len(pairs)), range(BATCH, len(pairs), BATCH)):
-        noise = torch.randn((len(indices), *view.shape), generator=generator)
-        conditional = from_pipeline(pipe, [prompt(*pairs[i]) for i in indices])
-        predictor = thresholded(Guided(conditional, from_pipeline(pipe), SCENE_GUIDANCE_SCALE))
-        *_, last = ddim(predictor, noise, log_snrs)
-        rows[indices] = nearest(last.x0, images)
-        distances[indices] = np.sqrt(np.square(last.x0.numpy() - images[rows[indices]]).mean((1, 2, 3)))
+    images, known = (
+        _generate(pipe, [prompt(*pair) for pair in pairs], SCENE_GUIDANCE_SCALE, SCENE_STEPS),
+        training.images,
+    )
+    rows = nearest(images, known)
+    distances = np.sqrt(np.square(images - known[rows].astype(np.float32)).mean((1, 2, 3)))
     style = training.styles[rows] == np.array([style for style, _ in pairs])
     subject = training.subjects[rows] == np.array([subject for _, subject in pairs])
     return {
@@ -130,6 +119,19 @@ def nearest_scene(pipe: models.DiffusersPipeline) -> dict[str, Any]:
         "both": round(float((style & subject).mean()), 3),
         "median_distance": round(float(np.median(distances)), 3),
     }
+
+
+def _generate(pipe: models.DiffusersPipeline, prompts: Sequence[str], scale: float, steps: int) -> np.ndarray:
+    """Sample one image per prompt by DDIM, clamped level by level, from the same noise at every call."""
+    log_snrs = from_scheduler(pipe.scheduler).log_snr(np.linspace(998, 0, steps)).tolist()
+    generator = torch.Generator().manual_seed(0)
+    images = []
+    for indices in np.array_split(np.arange(len(prompts)), range(BATCH, len(prompts), BATCH)):
+        noise = torch.randn((len(indices), *models.Pipeline(pipe).shape), generator=generator)
+        conditional = from_pipeline(pipe, [prompts[i] for i in indices])
+        *_, last = ddim(thresholded(Guided(conditional, from_pipeline(pipe), scale)), noise, log_snrs)
+        images.append(last.x0.numpy())
+    return np.concatenate(images)
 
 
 def main() -> None:
