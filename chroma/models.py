@@ -2,7 +2,8 @@ r"""Bundled and pretrained pipelines behind one loader, and one view of what a p
 
 Small models travel inside the package (`BUNDLED`), each a ``diffusers.IFPipeline``, the paper's class of model. Their
 names give the side of their images in pixels; those called residual predict what one downsampling loses (Eqs 21 and 23)
-and are parts of a cascade. The card of each says how it was trained.
+and are parts of a cascade. Those called emoji memorise 512 drawings; photos-32 learns photographs in three styles, some
+of which are held out (`chroma.data.scenes`). The card of each says how it was trained.
 """
 
 from __future__ import annotations
@@ -24,7 +25,15 @@ from chroma._hub import download_pipeline
 from chroma.schedulers.config import from_scheduler
 from chroma.schedules import Schedule
 
-BUNDLED = ("emoji-64", "emoji-64-residual", "emoji-32", "emoji-32-residual", "emoji-16-residual", "emoji-8")
+BUNDLED = (
+    "emoji-64",
+    "emoji-64-residual",
+    "emoji-32",
+    "emoji-32-residual",
+    "emoji-16-residual",
+    "emoji-8",
+    "photos-32",
+)
 
 
 class DiffusersPipeline(Protocol):
