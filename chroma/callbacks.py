@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from chroma._check import invalid_argument
-from chroma.models import Pipeline
+from chroma.models import DiffusersPipeline, Pipeline
 from chroma.prompts import encode
 from chroma.schedulers.steps import step_log_snrs
 from chroma.switching import switch_log_snr
@@ -36,7 +36,7 @@ TENSORS = {
 
 
 def switch_prompts(
-    pipe: Any,
+    pipe: DiffusersPipeline,
     prompts: Sequence[str],
     at: Sequence[str | float],
     steps: int = 30,

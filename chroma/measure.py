@@ -35,7 +35,7 @@ from chroma._processes import accelerator
 from chroma.accumulators import CFGChromatography, energy_shares, share_distances
 from chroma.chromatography import chromatogram, guidance_power
 from chroma.estimates import Estimate, jackknife
-from chroma.models import Pipeline
+from chroma.models import DiffusersPipeline, Pipeline
 from chroma.palette import PREDICTION_LABELS
 from chroma.predictors import Guided, from_pipeline
 from chroma.prompts import encode
@@ -171,7 +171,7 @@ def predictions(
 
 
 def measure_prompts(
-    pipe: Any,
+    pipe: DiffusersPipeline,
     name: str,
     prompts: Sequence[str],
     out: str | Path,

@@ -59,7 +59,7 @@ class Pipeline:
     ('UNet2DConditionModel', 'if', (3, 8, 8), 8, (0.0, 999.0))
     """
 
-    pipe: Any
+    pipe: DiffusersPipeline
 
     @cached_property
     def network(self) -> Any:
@@ -91,7 +91,8 @@ class Pipeline:
         """(C, H, W) of what the network denoises at the size it was trained for: pixels, or latents."""
         config = self.network.config
         if self.family == "flux":  # one token is 2 x 2 latents
-            return (config.in_channels // 4, self.pipe.default_sample_size, self.pipe.default_sample_size)
+            side = getattr(self.pipe, "default_sample_size")  # noqa: B009, of Flux alone
+            return (config.in_channels // 4, side, side)
         return (config.in_channels, config.sample_size, config.sample_size)
 
     @cached_property

@@ -16,7 +16,7 @@ import torch
 
 from chroma._check import check_finite, invalid_argument
 from chroma.chromatography import intensity, level_log_snr
-from chroma.models import Pipeline
+from chroma.models import DiffusersPipeline, Pipeline
 from chroma.process import NoisePredictor, eps_from_velocity, scales
 from chroma.prompts import encode
 from chroma.pyramid import bands, downsample, residual, upsample
@@ -234,7 +234,9 @@ def _filled(value: Any, count: int, device: torch.device) -> torch.Tensor:
     return torch.full((count,), float(value), device=device)
 
 
-def from_pipeline(pipe: Any, prompt: str | Sequence[str] | Mapping[str, torch.Tensor] = "") -> NetworkPredictor:
+def from_pipeline(
+    pipe: DiffusersPipeline, prompt: str | Sequence[str] | Mapping[str, torch.Tensor] = ""
+) -> NetworkPredictor:
     """Make a noise predictor of a diffusers pipeline and a prompt.
 
     Latent models predict the noise of latents.

@@ -16,13 +16,13 @@ from typing import Any
 import torch
 
 from chroma._check import invalid_argument
-from chroma.models import Pipeline
+from chroma.models import DiffusersPipeline, Pipeline
 
 FLUX_GUIDANCE = 3.5  # the guidance that FluxPipeline passes to its guidance-distilled network by default
 
 
 @torch.no_grad()
-def encode(pipe: Any, prompt: str | Sequence[str] = "") -> dict[str, torch.Tensor]:
+def encode(pipe: DiffusersPipeline, prompt: str | Sequence[str] = "") -> dict[str, torch.Tensor]:
     """Encode prompts as the tensors that condition the pipeline's network.
 
     Args:
