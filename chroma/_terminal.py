@@ -1,0 +1,89 @@
+"""What a command line prints: text on any terminal, and one sentence where it cannot do what was asked."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# how a terminal that lacks these characters shows them; those that are not here are written as an escape, \u2603
+_ASCII: dict[str, str | int | None] = {
+    "±": "+/-",
+    "×": "x",
+    "∞": "inf",
+    "−": "-",
+    "–": "-",
+    "—": "-",
+    "…": "...",
+    "·": ".",
+    "→": "->",
+}
+_ASCII |= {"≥": ">=", "≤": "<=", "ₘ": "_m", "‘": "'", "’": "'", "“": '"', "”": '"', "─": "-", "━": "-", "│": "|"}
+
+
+def print_text(text: str) -> None:
+    """Print text on standard output, whatever characters it has and whatever becomes of it.
+
+    A long measurement is over by then: a reader that has gone (``| head``) or an output that is full raises nothing.
+
+    Args:
+        text: any characters; where the output lacks some, all of the text is printed in ASCII (``+/-`` for a sign of
+            an error).
+    """
+    if sys.stdout is None:  # a program without a console, or with a closed output
+        return
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeError:
+        text = text.translate(str.maketrans(_ASCII)).encode("ascii", "backslashreplace").decode()
+    try:
+        print(text, flush=True)
+    except (OSError, ValueError) as error:  # ValueError: the output is closed
+        _discard_output()
+        if not isinstance(error, BrokenPipeError) and sys.stderr is not None:
+            print(f"The report could not be printed ({error}).", file=sys.stderr)
+
+
+def _discard_output() -> None:
+    """Let what is still buffered for standard output go nowhere, so that Python ends without an error."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    except (OSError, ValueError):
+        sys.stdout = None
+
+
+@contextmanager
+def one_sentence(parser: ArgumentParser) -> Iterator[None]:
+    """End the program with exit code 2 and one sentence, instead of a traceback, where it cannot do what was asked.
+
+    Args:
+        parser: of the command line, whose name begins the sentence.
+    """
+    try:
+        yield
+    except (ValueError, OSError, ImportError) as error:
+        _exit(parser, _words(error))
+    except MemoryError as error:
+        _exit(parser, f"there is not enough memory: use smaller numbers ({_words(error)})")
+    except RuntimeError as error:
+        if "memory" not in str(error):  # PyTorch's, of the host or a GPU
+            raise
+        _exit(parser, f"there is not enough memory: use smaller numbers ({_words(error)})")
+    except KeyboardInterrupt:
+        parser.exit(130, f"{parser.prog}: interrupted\n")
+
+
+def _exit(parser: ArgumentParser, sentence: str) -> None:
+    parser.exit(2, f"{parser.prog}: error: {sentence}\n")
+
+
+def _words(error: BaseException) -> str:
+    """What an error says, in one line."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
