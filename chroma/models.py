@@ -8,7 +8,6 @@ of which are held out (`chroma.data.scenes`). The card of each says how it was t
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import json
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ import torch
 
 from chroma._check import invalid_argument
 from chroma._files import WEIGHTS, read_verified
+from chroma._fingerprint import fingerprint
 from chroma._hub import download_pipeline
 from chroma.schedulers.config import from_scheduler
 from chroma.schedules import Schedule
@@ -145,12 +145,8 @@ class Pipeline:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that name the weights of the network, the same on every device."""
-        sizes = [
-            f"{name} {tuple(weight.shape)} {float(weight.detach().float().abs().mean()):.3e}"
-            for name, weight in self.network.named_parameters()
-        ]
-        return hashlib.sha256("\n".join(sizes).encode()).hexdigest()[:16]
+        """Sixteen hexadecimal digits that name all weights, the tokenizers and the scheduler's configuration."""
+        return fingerprint(self.pipe)
 
 
 def load(
