@@ -1,4 +1,4 @@
-"""The data: bundled drawings, photographs and scenes, and folders of your own images.
+"""The data: bundled drawings, photographs and scenes, dead leaves, and folders of your own images.
 
 Load a data set by its name, or use its own function::
 
@@ -6,6 +6,7 @@ Load a data set by its name, or use its own function::
     crops = load("photographs", size=64, crops=500, seed=0)
     picture = photograph("sea/sea3", size=256)
     windmills = scenes(size=32, crops=10, subjects="a windmill")
+    discs = dead_leaves(size=32, count=500, slope=2.0)
     faces = load("img_align_celeba", size=64)  # any folder of images, such as CelebA as it is published
 
 Images are floats in [-1, 1], channels first: float32, or float16 where there can be many (folders, scenes). Every
@@ -26,6 +27,7 @@ import numpy as np
 
 from chroma.data.emoji import EMOJI_CONTENTS, EMOJI_STYLES, Drawings, drawings, training_drawings
 from chroma.data.folders import Folder, folder, image
+from chroma.data.leaves import dead_leaves, dead_leaves_variance, spectral_slope
 from chroma.data.photos import DEFAULT_PHOTOGRAPH, Photographs, credit, photograph, photograph_names, photographs
 from chroma.data.scenery import SCENE_STYLES, Scenes, partial_prompts, prompt, scenes, subjects
 from chroma.data.store import FOLDER
@@ -42,6 +44,8 @@ __all__ = [
     "Scenes",
     "checksum",
     "credit",
+    "dead_leaves",
+    "dead_leaves_variance",
     "drawings",
     "folder",
     "image",
@@ -52,6 +56,7 @@ __all__ = [
     "photographs",
     "prompt",
     "scenes",
+    "spectral_slope",
     "subjects",
     "training_drawings",
 ]
