@@ -93,7 +93,7 @@ def test_the_command_line_prints_tables_and_draws(tmp_path, capsys, monkeypatch)
     ("arguments", "words"),
     [
         (("sd16",), "scheduler must be one of sd15, sd21"),
-        (({"_class_name": "NoScheduler"}, 10, 64), "scheduler must be of a class that is known without diffusers"),
+        (({"_class_name": "NoScheduler"}, 10, 64), "scheduler must be one whose steps are known without diffusers"),
         (({"_class_name": "DDIMScheduler"},), "size must be given: nothing is known of the images"),
         (("sd15", 0), "steps must be a whole number >= 1; got 0"),
         (("sd15", 10, 100, 7), "latent_factor must be a divisor of the size, 100; got 7"),

@@ -29,8 +29,8 @@ from chroma._check import check_int, invalid_argument
 from chroma._files import WEIGHTS
 from chroma._hub import download_scheduler_config
 from chroma.pyramid import resolution_label, resolutions, white_noise_shares
-from chroma.schedulers.config import UnknownScheduler
 from chroma.schedulers.published import PUBLISHED
+from chroma.schedulers.settings import UnknownScheduler
 from chroma.schedulers.steps import Plan, plan, step_log_snrs
 from chroma.schedules import expit
 

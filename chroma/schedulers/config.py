@@ -12,32 +12,48 @@ from typing import Any
 import numpy as np
 
 from chroma._check import invalid_argument
+from chroma.schedulers.mixture import setting
+from chroma.schedulers.settings import FOLLOWED, followed_settings
 from chroma.schedules import EDM, Discrete, RectifiedFlow, Schedule
 
-# how each class spreads its timesteps; see `chroma.schedulers.steps`
-SPACINGS = {
-    "DDIMScheduler": "rounded",
-    "DDPMScheduler": "rounded",
-    "PNDMScheduler": "rounded",  # it evaluates its second step twice; the plan has it once
-    "EulerDiscreteScheduler": "fractional",
-    "EulerAncestralDiscreteScheduler": "fractional",
-    "LMSDiscreteScheduler": "fractional",
-    "DPMSolverMultistepScheduler": "last_dropped",
-    "UniPCMultistepScheduler": "last_dropped",
-    "LCMScheduler": "distilled",
-}
-_UNREAD = ("use_flow_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas", "shift_terminal")
+_OF_MU = ("base_shift", "max_shift", "base_image_seq_len", "max_image_seq_len")
 
 
-class UnknownScheduler(ValueError):
-    """A scheduler whose steps only diffusers itself knows."""
+def flow_mu(config: Mapping, tokens: int | None = None) -> float:
+    r"""Compute the :math:`\mu` of a flow whose shift depends on the size of the image, linear in the number of tokens.
+
+    Args:
+        config: the configuration; what it leaves out is as in Flux (and diffusers).
+        tokens: of the image (Flux: height x width in latents / 4).
+
+    Returns:
+        :math:`\mu`, as FluxPipeline computes it.
+
+    Raises:
+        ValueError: if no number of tokens is given.
+
+    >>> flow_mu({"base_shift": 0.5, "max_shift": 1.15}, tokens=4096)
+    1.15
+    """
+    if tokens is None:
+        must = "passed with the number of tokens of its image (tokens=height * width // 4, in latents), or with mu"
+        raise invalid_argument("scheduler", "one with use_dynamic_shifting", must)
+    defaults = FOLLOWED["FlowMatchEulerDiscreteScheduler"]
+    settings = {key: config.get(key, defaults[key]) for key in _OF_MU}
+    try:
+        low, high = settings["base_image_seq_len"], settings["max_image_seq_len"]
+        slope = (settings["max_shift"] - settings["base_shift"]) / (high - low)
+        return float(slope * (tokens - low) + settings["base_shift"])
+    except (TypeError, ZeroDivisionError) as error:
+        must = f"one whose {', '.join(_OF_MU)} are numbers and give a line"
+        raise invalid_argument("scheduler", str(settings), must) from error
 
 
 def flow_shift(config: Mapping, tokens: int | None = None) -> float:
     r"""Read SD3's `shift` from a flow-matching configuration.
 
-    Where it depends on the size of the image (``use_dynamic_shifting``), it is :math:`e^\mu` with :math:`\mu` linear in
-    the number of tokens, as in FluxPipeline.
+    Where it depends on the size of the image (``use_dynamic_shifting``), it is :math:`e^\mu`, with the :math:`\mu` of
+    `flow_mu`, or with ``time_shift_type`` "linear" :math:`\mu` itself.
 
     Args:
         config: the configuration.
@@ -47,20 +63,18 @@ def flow_shift(config: Mapping, tokens: int | None = None) -> float:
         The shift.
 
     Raises:
-        ValueError: if the shift depends on the number of tokens and none is given, or if the time shift is not
-            exponential.
+        ValueError: if the shift depends on the number of tokens and none is given, and for an unknown time shift.
 
     >>> flow_shift({"shift": 3.0})
     3.0
     """
     if not config.get("use_dynamic_shifting"):
         return config.get("shift", 1.0)
-    if tokens is None or config.get("time_shift_type", "exponential") != "exponential":
-        must = "passed with the number of tokens of its image, or as RectifiedFlow(shift=exp(mu))"
-        raise invalid_argument("scheduler", "one with use_dynamic_shifting", must)
-    low, high = config["base_image_seq_len"], config["max_image_seq_len"]
-    slope = (config["max_shift"] - config["base_shift"]) / (high - low)
-    return float(np.exp(config["base_shift"] + slope * (tokens - low)))
+    kind = config.get("time_shift_type", "exponential")
+    if kind not in ("exponential", "linear"):
+        raise invalid_argument("time_shift_type", kind, "'exponential' or 'linear'")
+    mu = flow_mu(config, tokens)
+    return mu if kind == "linear" else float(np.exp(mu))
 
 
 def from_scheduler(scheduler: Any, tokens: int | None = None) -> Schedule:
@@ -91,23 +105,30 @@ def from_scheduler(scheduler: Any, tokens: int | None = None) -> Schedule:
     config, name = getattr(scheduler, "config", None), type(scheduler).__name__
     if config is None:
         raise invalid_argument("scheduler", name, "a diffusers scheduler (an object with .config)")
-    if config.get("use_flow_sigmas"):  # multistep solvers lent to flow-matching models
-        return RectifiedFlow(config["flow_shift"])
-    if config.get("use_dynamic_shifting"):
-        return RectifiedFlow(flow_shift(config, tokens))
-    if config.get("invert_sigmas"):
+    if setting(scheduler, "invert_sigmas"):
         raise invalid_argument("scheduler", f"{name} with invert_sigmas", "one whose time runs from clean to noisy")
-    if "FlowMatch" in name and "shift" in config:
-        return RectifiedFlow(getattr(scheduler, "shift", config["shift"]))  # set_shift changes the attribute alone
+    flow = bool(setting(scheduler, "use_flow_sigmas"))  # multistep solvers lent to flow-matching models
+    if flow or name.startswith("FlowMatch"):
+        if setting(scheduler, "use_dynamic_shifting"):
+            return _flow(flow_shift(config, tokens))
+        # set_shift changes the attribute alone
+        return _flow(config["flow_shift"] if flow else getattr(scheduler, "shift", 1.0))
     if name.startswith("EDM"):
         return _edm(name, config)
     if hasattr(scheduler, "alphas_cumprod"):
         alphas = np.asarray(scheduler.alphas_cumprod).astype(np.float64)
-        if config.get("rescale_betas_zero_snr"):
+        if setting(scheduler, "rescale_betas_zero_snr"):
             alphas[-1] = 0.0  # some schedulers keep 2^-24 here, lest their sigma be infinite
         return Discrete(alphas)
     must = "a scheduler with alphas_cumprod, an EDM or a flow-matching one, or pass a Schedule"
     raise invalid_argument("scheduler", name, must)
+
+
+def _flow(shift: Any) -> RectifiedFlow:
+    try:
+        return RectifiedFlow(float(shift))
+    except TypeError as error:
+        raise invalid_argument("shift", shift, "a finite number > 0") from error
 
 
 def _edm(name: str, config: Mapping) -> EDM:
@@ -127,16 +148,17 @@ def alphas_cumprod_from_config(config: Mapping) -> np.ndarray:
         (T,), from clean to noisy.
 
     Raises:
-        ValueError: for an unknown ``beta_schedule``.
+        ValueError: for an unknown ``beta_schedule``, and for betas that are not numbers.
 
     >>> alphas_cumprod_from_config({"trained_betas": [0.5, 0.5]})
     array([0.5 , 0.25])
     """
-    count = config.get("num_train_timesteps", 1000)
-    start, end = config.get("beta_start", 1e-4), config.get("beta_end", 0.02)
-    beta_schedule = config.get("beta_schedule", "linear")
-    if config.get("trained_betas") is not None:
-        betas = np.array(config["trained_betas"], dtype=np.float64)
+    defaults = FOLLOWED.get(config.get("_class_name", ""), FOLLOWED["DDPMScheduler"])
+    settings = {**defaults, **config}
+    count, start, end = settings["num_train_timesteps"], settings["beta_start"], settings["beta_end"]
+    beta_schedule = settings["beta_schedule"]
+    if settings["trained_betas"] is not None:
+        betas = _numbers("trained_betas", settings["trained_betas"])
     elif beta_schedule == "linear":
         betas = np.linspace(start, end, count)
     elif beta_schedule == "scaled_linear":
@@ -148,10 +170,20 @@ def alphas_cumprod_from_config(config: Mapping) -> np.ndarray:
         must = "'linear', 'scaled_linear' or 'squaredcos_cap_v2', or pass trained_betas"
         raise invalid_argument("beta_schedule", beta_schedule, must)
     alphas = np.cumprod(1 - betas)
-    if config.get("rescale_betas_zero_snr"):  # Lin et al. 2024, Algorithm 1
+    if settings.get("rescale_betas_zero_snr"):  # Lin et al. 2024, Algorithm 1
         root = np.sqrt(alphas)
         alphas = ((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2
     return alphas
+
+
+def _numbers(name: str, values: Any) -> np.ndarray:
+    try:
+        numbers = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise invalid_argument(name, values, "a list of numbers") from error
+    if numbers.ndim != 1 or not numbers.size:
+        raise invalid_argument(name, values, "a list of at least one number")
+    return numbers
 
 
 def schedule_from_config(config: Mapping, tokens: int | None = None) -> Schedule:
@@ -170,32 +202,11 @@ def schedule_from_config(config: Mapping, tokens: int | None = None) -> Schedule
     >>> schedule_from_config({"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0})
     RectifiedFlow(shift=3.0)
     """
-    name = config.get("_class_name", "")
-    if unread := _unread_settings(name, config):
-        raise _unknown(f"{name} with {', '.join(unread)}", "without what changes its steps")
-    if name == "FlowMatchEulerDiscreteScheduler":
-        return RectifiedFlow(flow_shift(config, tokens))
-    if name.startswith("EDM"):
-        return _edm(name, config)
-    if name in SPACINGS:
-        return Discrete(alphas_cumprod_from_config(config))
-    classes = ", ".join([*SPACINGS, "FlowMatchEulerDiscreteScheduler", "EDM..."])
-    raise _unknown(name or "one without _class_name", f"such as {classes}")
-
-
-def _unread_settings(name: str, config: Mapping) -> list[str]:
-    """The settings of a configuration that change its steps in a way that is not followed here."""
-    unread = [key for key in _UNREAD if config.get(key)]
-    if config.get("sigma_schedule", "karras") != "karras":
-        unread.append("sigma_schedule")
-    if "FlowMatch" in name and config.get("use_karras_sigmas"):
-        unread.append("use_karras_sigmas")
-    if "Euler" in name and config.get("use_karras_sigmas") and config.get("timestep_spacing", "linspace") != "linspace":
-        unread.append("use_karras_sigmas with timestep_spacing")
-    if name == "PNDMScheduler" and not config.get("skip_prk_steps"):
-        unread.append("skip_prk_steps off")
-    return unread
-
-
-def _unknown(scheduler: str, which: str) -> UnknownScheduler:
-    return UnknownScheduler(f"scheduler must be of a class that is known without diffusers, {which}; got {scheduler}")
+    settings, name = followed_settings(config), config["_class_name"]
+    if settings.get("invert_sigmas"):
+        raise invalid_argument("scheduler", f"{name} with invert_sigmas", "one whose time runs from clean to noisy")
+    if "shift" in settings:
+        return _flow(flow_shift(settings, tokens))
+    if "rho" in settings:
+        return _edm(name, settings)
+    return Discrete(alphas_cumprod_from_config(settings))

@@ -5,29 +5,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from chroma._check import check_int, invalid_argument
-from chroma.schedulers.config import SPACINGS, schedule_from_config
-from chroma.schedules import EDM, RectifiedFlow, alpha_log_snr, flow_log_snr
+from chroma.schedulers.config import alphas_cumprod_from_config, flow_mu
+from chroma.schedulers.mixture import step_weights
+from chroma.schedulers.settings import followed_settings, unknown_scheduler
+from chroma.schedules import Discrete, alpha_log_snr, flow_log_snr
 
-LINSPACE_BY_DEFAULT = {
-    "EulerDiscreteScheduler",
-    "EulerAncestralDiscreteScheduler",
-    "LMSDiscreteScheduler",
-    "DPMSolverMultistepScheduler",
-    "UniPCMultistepScheduler",
-}
 KARRAS_RHO = 7  # diffusers' own, whatever the scheduler
+FRACTIONAL = ("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler", "LMSDiscreteScheduler")
+LAST_DROPPED = ("DPMSolverMultistepScheduler", "UniPCMultistepScheduler")
+ZERO_SNR_ALPHA = 2.0**-24  # what the schedulers with sigmas have in place of 0, lest their sigma be infinite
+ROUNDING = 1e-4  # two log-SNRs that are nearer than this are one
+FALL = 0.05  # what float32 makes of a log-SNR that two evaluations share
 
 
 @dataclass(frozen=True)
 class Plan:
     """The steps of an inference, from noisy to clean.
+
+    There is one entry per log-SNR at which the network is evaluated. PNDM, Heun and KDPM2 ancestral evaluate it twice
+    at some log-SNRs, which have one entry.
 
     Attributes:
         timesteps: what the network is given as time, (steps,).
@@ -40,13 +43,19 @@ class Plan:
 
 
 def step_log_snrs(scheduler: Any) -> np.ndarray:
-    """Read the log-SNRs of the steps that a diffusers scheduler was set to (``set_timesteps``).
+    """Read the log-SNRs at which a diffusers scheduler, as it was set (``set_timesteps``), has the network evaluated.
+
+    They are what the network really gets: for solvers that evaluate it between two steps (KDPM2, DPM-Solver SDE), the
+    log-SNR there.
 
     Args:
-        scheduler: a diffusers scheduler with ``sigmas`` or ``alphas_cumprod``.
+        scheduler: a diffusers scheduler, which stays as it is.
 
     Returns:
-        (steps,), from noisy to clean.
+        (evaluations,), one per entry of the scheduler's ``timesteps``.
+
+    Raises:
+        ValueError: for a scheduler that does not mix an image with noise, or does not reveal how.
 
     >>> from diffusers import DDIMScheduler
     >>> scheduler = DDIMScheduler(beta_schedule="squaredcos_cap_v2")
@@ -54,93 +63,227 @@ def step_log_snrs(scheduler: Any) -> np.ndarray:
     >>> step_log_snrs(scheduler).round(2)  # as by `plan`
     array([-1.79, -0.03,  1.7 , 10.09])
     """
-    config, count = scheduler.config, len(scheduler.timesteps)
-    if hasattr(scheduler, "sigmas"):
-        sigmas = _to_host(scheduler.sigmas[:count]).astype(np.float64)
-        flow = "FlowMatch" in type(scheduler).__name__ or config.get("use_flow_sigmas")
-        return flow_log_snr(sigmas) if flow else -2 * np.log(sigmas)
-    alphas = _to_host(scheduler.alphas_cumprod).astype(np.float64)
-    return alpha_log_snr(alphas[_to_host(scheduler.timesteps).astype(int)])
+    image, noise = step_weights(scheduler)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return 2 * (np.log(image) - np.log(noise))
 
 
-def _to_host(tensor: Any) -> np.ndarray:
-    """A scheduler's tensor, some of which live where the model does, or an array, as an array."""
-    return np.asarray(tensor.cpu() if hasattr(tensor, "cpu") else tensor)
+def distinct_steps(timesteps: np.ndarray, log_snrs: np.ndarray, steps: int | None, scheduler: str) -> Plan:
+    """Make a plan of a scheduler's evaluations, which must go from noise to image.
+
+    Args:
+        timesteps: of the evaluations, (evaluations,).
+        log_snrs: of the evaluations, (evaluations,).
+        steps: that the scheduler was set to; where it has more evaluations than these, it repeats some by design.
+        scheduler: its name, for the refusal.
+
+    Returns:
+        The plan, in which an evaluation at the log-SNR of the one before is left out.
+
+    Raises:
+        ValueError: where log-SNRs are undefined or infinitely clean, fall, or repeat without design.
+
+    >>> distinct_steps(np.array([900.0, 500.0, 500.0]), np.array([-3.0, 0.0, 0.0]), 2, "HeunDiscreteScheduler").log_snrs
+    array([-3.,  0.])
+    """
+    count, undefined = len(log_snrs), np.isnan(log_snrs) | (log_snrs == np.inf)
+    if undefined.any():
+        raise ValueError(
+            f"{scheduler}: step {_first(undefined)} of {count} has no noise, or an undefined noise level; the list of "
+            "steps must end before sigma reaches 0"
+        )
+    with np.errstate(invalid="ignore"):
+        rises = np.diff(log_snrs)
+    rises[np.isnan(rises)] = 0.0  # from -inf to -inf
+    repeats = steps is not None and count > steps
+    falls = rises < (-FALL if repeats else 0)
+    if falls.any():
+        raise ValueError(
+            f"{scheduler}: step {_first(falls) + 1} of {count} goes back from image towards noise; use a scheduler "
+            "whose steps all go from noise to image"
+        )
+    if not repeats and (rises <= 0).any():
+        step = _first(rises <= 0)
+        raise ValueError(
+            f"{scheduler}: steps {step} and {step + 1} of {count} have the same noise level; use fewer steps"
+        )
+    distinct = np.append(True, rises > (ROUNDING if repeats else 0))
+    return Plan(np.asarray(timesteps, dtype=float)[: len(log_snrs)][distinct], log_snrs[distinct])
 
 
-def plan(config: Mapping, steps: int, tokens: int | None = None) -> Plan:
-    """Compute the steps as the scheduler of a configuration would set them.
+def _first(where: np.ndarray) -> int:
+    """The number of the first step, from 1, at which something is true."""
+    return int(np.argmax(where)) + 1
+
+
+def check_given(steps: int | None, sigmas: Sequence[float] | None, timesteps: Sequence[float] | None) -> None:
+    """Check the number of steps, and the lists of sigmas and timesteps given in its place.
+
+    Args:
+        steps: how many, at least 1; None where a list is given.
+        sigmas: a list of numbers in falling order, or None.
+        timesteps: a list of numbers in falling order, or None.
+
+    Raises:
+        ValueError: for lists that are empty, not finite, negative or not in falling order, or do not fit the number of
+            steps, and where neither steps nor a list is given.
+
+    >>> check_given(None, [1.0, 0.5], None)
+    """
+    if sigmas is None and timesteps is None:
+        check_int("steps", steps, 1)
+        return
+    for name, values in (("sigmas", sigmas), ("timesteps", timesteps)):
+        if values is None:
+            continue
+        try:
+            numbers = np.asarray(values, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise invalid_argument(name, values, "a list of numbers") from error
+        if numbers.ndim != 1 or not numbers.size or not np.isfinite(numbers).all() or (numbers < 0).any():
+            raise invalid_argument(name, values, "a list of at least one finite number, none of them negative")
+        if (np.diff(numbers) >= 0).any():
+            raise invalid_argument(name, values, "in falling order, from noise to image")
+        if steps is not None and check_int("steps", steps, 1) != len(numbers) - (len(numbers) > 1 and numbers[-1] == 0):
+            raise invalid_argument("steps", steps, f"left out or {len(numbers)}, the number of {name}")
+
+
+def plan(
+    config: Mapping,
+    steps: int | None,
+    tokens: int | None = None,
+    *,
+    mu: float | None = None,
+    sigmas: Sequence[float] | None = None,
+    timesteps: Sequence[float] | None = None,
+) -> Plan:
+    r"""Compute the steps as the scheduler of a configuration would set them.
 
     Args:
         config: what diffusers saves as ``scheduler_config.json``, with its ``_class_name``.
-        steps: how many, at least 1.
-        tokens: of the image, where a flow's shift depends on its size.
+        steps: how many, at least 1; None where `sigmas` or `timesteps` are given.
+        tokens: of the image, where a flow's shift depends on its size (``use_dynamic_shifting``). They give Flux's
+            :math:`\mu`, and sigmas from 1 to 1 / steps in equal parts.
+        mu: what a pipeline computes from the size of the image, in place of `tokens`.
+        sigmas: what a pipeline hands to ``set_timesteps``.
+        timesteps: what a pipeline hands to ``set_timesteps``.
 
     Returns:
         The plan.
 
     Raises:
         UnknownScheduler: for a class, or settings of one, whose steps are not known without diffusers.
-        ValueError: for fewer than one step, and for a shift that needs the number of tokens.
+        ValueError: for lists that do not fall or do not fit the number of steps, for a shift that needs the number of
+            tokens, and for more steps than the scheduler has.
 
     >>> plan({"_class_name": "DDIMScheduler"}, steps=4).timesteps
     array([750., 500., 250.,   0.])
     """
-    check_int("steps", steps, 1)
-    schedule = schedule_from_config(config, tokens)
-    count = config.get("num_train_timesteps", 1000)
-    if isinstance(schedule, RectifiedFlow):
-        return _flow_plan(config, schedule.shift, count, steps)
-    if isinstance(schedule, EDM):
-        low, high = schedule.sigma_min ** (1 / schedule.rho), schedule.sigma_max ** (1 / schedule.rho)
-        sigmas = np.linspace(high, low, steps) ** schedule.rho
-        return Plan(0.25 * np.log(sigmas), -2 * np.log(sigmas))
-    spacing = SPACINGS[config["_class_name"]]
-    timesteps = _timesteps(config, spacing, count, steps)
-    if config.get("use_karras_sigmas"):
-        edges = schedule.log_snr(np.array([count - 1.0, 0.0]))
-        high, low = np.exp(-edges / 2) ** (1 / KARRAS_RHO)
-        log_snrs = -2 * KARRAS_RHO * np.log(np.linspace(high, low, steps))
-        return Plan(schedule.time(log_snrs), log_snrs)
-    if spacing == "fractional":
-        sigmas = np.interp(timesteps, np.arange(count), np.exp(-schedule.log_snr(np.arange(count)) / 2))
-        return Plan(timesteps, -2 * np.log(sigmas))
-    return Plan(timesteps, schedule.log_snr(timesteps))
+    check_given(steps, sigmas, timesteps)
+    settings, name = followed_settings(config), config["_class_name"]
+    if name == "FlowMatchEulerDiscreteScheduler":
+        return _flow_plan(settings, steps, tokens, mu, sigmas, timesteps)
+    if mu is not None or sigmas is not None or timesteps is not None:
+        raise unknown_scheduler(f"{name} with mu, sigmas or timesteps of its own", "")
+    count = check_int("steps", steps, 1)
+    if "rho" in settings:
+        return _edm_plan(settings, count)
+    return _table_plan(name, settings, count)
 
 
-def _flow_plan(config: Mapping, shift: float, count: int, steps: int) -> Plan:
+def _flow_plan(
+    settings: Mapping,
+    steps: int | None,
+    tokens: int | None,
+    mu: float | None,
+    sigmas: Sequence[float] | None,
+    timesteps: Sequence[float] | None,
+) -> Plan:
+    if sigmas is not None and timesteps is not None and len(sigmas) != len(timesteps):
+        raise invalid_argument("timesteps", f"{len(timesteps)} of them", f"as many as the sigmas, {len(sigmas)}")
+    dynamic, count = settings["use_dynamic_shifting"], settings["num_train_timesteps"]
+    if dynamic and mu is None:
+        mu = flow_mu(settings, tokens)
+        if sigmas is None and timesteps is None:  # the pipeline passes equal steps down to 1 / steps
+            sigmas = np.linspace(1, 1 / check_int("steps", steps, 1), check_int("steps", steps, 1)).tolist()
+    shift = settings["shift"]
+    if dynamic and mu is not None:
+        shift = mu if settings["time_shift_type"] == "linear" else np.exp(mu)
+
     def shifted(sigma):
         return shift * sigma / (1 + (shift - 1) * sigma)
 
-    if config.get("use_dynamic_shifting"):  # the pipeline passes equal steps down to 1 / steps
-        sigmas = shifted(np.linspace(1, 1 / steps, steps))
-    else:  # from the largest sigma to the smallest, which is shifted already
-        sigmas = shifted(np.linspace(1, shifted(1 / count), steps))
-    return Plan(sigmas * count, flow_log_snr(sigmas))
+    if sigmas is not None:
+        weights = np.asarray(sigmas, dtype=np.float64)
+    elif timesteps is not None:
+        weights = np.asarray(timesteps, dtype=np.float64) / count
+    else:  # from the largest sigma to the smallest, which is shifted already unless the shift is the image's
+        weights = np.linspace(1, 1 / count if dynamic else shifted(1 / count), check_int("steps", steps, 1))
+    weights = shifted(weights)
+    if settings["shift_terminal"]:
+        weights = 1 - (1 - weights) * (1 - settings["shift_terminal"]) / (1 - weights[-1])
+    times = (1 - weights if settings["invert_sigmas"] else weights) * count
+    if timesteps is not None and not settings["invert_sigmas"]:
+        times = np.asarray(timesteps, dtype=np.float64)
+    if not ((weights > 0) & (weights <= 1)).all():
+        raise unknown_scheduler("a flow whose sigmas are not within (0, 1]", "")
+    return distinct_steps(times, flow_log_snr(weights), len(weights), "FlowMatchEulerDiscreteScheduler")
 
 
-def _timesteps(config: Mapping, spacing: str, count: int, steps: int) -> np.ndarray:
+def _edm_plan(settings: Mapping, steps: int) -> Plan:
+    low, high = (settings[key] ** (1 / settings["rho"]) for key in ("sigma_min", "sigma_max"))
+    sigmas = np.linspace(high, low, steps) ** settings["rho"]
+    return distinct_steps(0.25 * np.log(sigmas), -2 * np.log(sigmas), steps, "EDM")
+
+
+def _table_plan(name: str, settings: Mapping, steps: int) -> Plan:
+    """The steps of a scheduler that has a table of alphas, one per training step."""
+    alphas = alphas_cumprod_from_config(settings)
+    if settings.get("rescale_betas_zero_snr") and name in (*FRACTIONAL, *LAST_DROPPED):
+        alphas[-1] = ZERO_SNR_ALPHA
+    if not ((alphas >= 0) & (alphas < 1)).all() or (np.diff(alphas) >= 0).any():
+        raise unknown_scheduler(f"{name} with alphas that do not fall", "")
+    log_snrs, count = alpha_log_snr(alphas), len(alphas)
+    timesteps = _timesteps(name, settings, steps)
+    if count != settings["num_train_timesteps"] or len(timesteps) != steps or timesteps.min() < 0:
+        raise unknown_scheduler(f"{name} with {steps} steps of {count}", "")
+    if name not in (*FRACTIONAL, *LAST_DROPPED):
+        if timesteps.max() >= count:
+            raise invalid_argument("steps", steps, f"fewer: the noisiest step is {timesteps.max():g} of {count - 1}")
+        return distinct_steps(timesteps, log_snrs[timesteps.astype(int)], steps, name)
+    # these interpolate sigma between training steps
+    sigmas = np.interp(timesteps, np.arange(count), np.exp(-log_snrs / 2))
+    if settings.get("use_karras_sigmas"):
+        low, high = np.exp(-log_snrs[[0, -1]] / 2) if name in LAST_DROPPED else sigmas[[-1, 0]]
+        sigmas = np.linspace(high ** (1 / KARRAS_RHO), low ** (1 / KARRAS_RHO), steps) ** KARRAS_RHO
+        timesteps = Discrete(alphas).time(-2 * np.log(sigmas))
+        if name in LAST_DROPPED:
+            exact = name == "DPMSolverMultistepScheduler" and settings["beta_schedule"] == "squaredcos_cap_v2"
+            timesteps = np.floor(timesteps) if exact else timesteps.round()
+    return distinct_steps(timesteps, -2 * np.log(sigmas), steps, name)
+
+
+def _timesteps(name: str, settings: Mapping, steps: int) -> np.ndarray:
     """The timesteps of a scheduler with a table, noisy to clean, as its class spreads them."""
-    default = "linspace" if config["_class_name"] in LINSPACE_BY_DEFAULT else "leading"
-    timestep_spacing = config.get("timestep_spacing", default)
-    if spacing == "distilled":
-        return _distilled_timesteps(config, count, steps)
-    if timestep_spacing == "trailing":
-        return np.round(np.arange(count, 0, -count / steps))[:steps] - 1.0
-    offset = config.get("steps_offset", 0) if timestep_spacing == "leading" else 0
-    if spacing == "last_dropped":  # spread over one step more, the last of which is left out
-        if timestep_spacing == "linspace":
+    count = settings["num_train_timesteps"]
+    if name == "LCMScheduler":
+        return _distilled_timesteps(settings["original_inference_steps"], count, steps)
+    spacing = settings["timestep_spacing"]
+    if spacing == "trailing":
+        return np.round(np.arange(count, 0, -count / steps)) - 1.0
+    offset = settings["steps_offset"] if spacing == "leading" else 0
+    if name in LAST_DROPPED:  # spread over one step more, the last of which is left out
+        if spacing == "linspace":
             return np.linspace(0, count - 1, steps + 1).round()[::-1][:-1]
         return (np.arange(steps + 1) * (count // (steps + 1)))[::-1][:-1] + float(offset)
-    if timestep_spacing == "linspace":
+    if spacing == "linspace":
         even = np.linspace(0, count - 1, steps)[::-1]
-        return even if spacing == "fractional" else even.round()
+        return even if name in FRACTIONAL else even.round()
     return (np.arange(steps) * (count // steps))[::-1] + float(offset)
 
 
-def _distilled_timesteps(config: Mapping, count: int, steps: int) -> np.ndarray:
+def _distilled_timesteps(original: int, count: int, steps: int) -> np.ndarray:
     """An even choice among the timesteps that the model was distilled to."""
-    original = config.get("original_inference_steps", 50)
     if steps > original:
         raise invalid_argument("steps", steps, f"at most {original}, those that the model was distilled to")
     distilled = (np.arange(1, original + 1) * (count // original) - 1)[::-1]

@@ -1,0 +1,153 @@
+"""The mixture of image and noise that a diffusers scheduler makes at each of its steps, found by probing the scheduler.
+
+Names of classes and of settings mislead: a solver of Stable Diffusion mixes like a flow once it has
+``use_flow_sigmas``, and a setting that a class ignores stays in its configuration. So a copy of the scheduler is given
+an image of ones and noise of zeros, then the reverse, and what comes out are the two weights.
+"""
+
+from __future__ import annotations
+
+import inspect
+from copy import copy
+from typing import Any
+
+import numpy as np
+
+from chroma._check import invalid_argument
+
+STATE_OF_SECOND_ORDER = ("sample", "dt", "prev_derivative", "mid_point_sigma")  # between a step's two evaluations
+
+
+def setting(scheduler: Any, name: str) -> Any:
+    """Look up a setting of a scheduler, unless its class ignores it.
+
+    ``from_config`` keeps the settings of other classes in the configuration, and ``save_pretrained`` saves them.
+
+    Args:
+        scheduler: a diffusers scheduler.
+        name: of the setting.
+
+    Returns:
+        The value; None if the class has no such setting.
+
+    >>> from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
+    >>> solver = DPMSolverMultistepScheduler(use_karras_sigmas=True)
+    >>> setting(solver, "use_karras_sigmas"), setting(DDIMScheduler.from_config(solver.config), "use_karras_sigmas")
+    (True, None)
+    """
+    known = inspect.signature(type(scheduler).__init__).parameters
+    return scheduler.config.get(name) if name in known else None
+
+
+def step_weights(scheduler: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Find how much image and how much noise there is in what the network is given at each evaluation.
+
+    Args:
+        scheduler: a diffusers scheduler after its ``set_timesteps``; it stays as it is.
+
+    Returns:
+        The weights of the image and of the noise, up to a common factor, (evaluations,) each.
+
+    Raises:
+        ValueError: for a scheduler that does not mix an image with noise, or does not reveal how.
+
+    >>> from diffusers import EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler
+    >>> flow = FlowMatchEulerDiscreteScheduler()
+    >>> flow.set_timesteps(sigmas=[0.75, 0.25])
+    >>> step_weights(flow)
+    (array([0.25, 0.75]), array([0.75, 0.25]))
+    """
+    if not hasattr(scheduler, "timesteps") or not hasattr(scheduler, "config"):
+        raise invalid_argument("scheduler", type(scheduler).__name__, "a diffusers scheduler")
+    probe = _probe(scheduler)
+    if setting(scheduler, "invert_sigmas"):  # Mochi: sigma is the weight of the image, which scale_noise ignores
+        noise, image = _mixed(probe)
+    elif getattr(scheduler, "order", 1) == 2 and hasattr(scheduler, "scale_model_input"):
+        sigmas = _sigmas_of_second_order(probe)
+        image, noise = np.ones_like(sigmas), sigmas
+    else:
+        image, noise = _mixed(probe)
+    if not (np.isfinite(image).all() and np.isfinite(noise).all() and (image >= 0).all() and (noise >= 0).all()):
+        raise _not_a_mixture(scheduler, "its weights of image and noise are not all finite and positive")
+    return image, noise
+
+
+def _probe(scheduler: Any) -> Any:
+    """A copy to experiment with, in double precision, whose tensors are on the CPU."""
+    import torch
+
+    probe = copy(scheduler)
+    for name, value in vars(scheduler).items():
+        if torch.is_tensor(value):
+            value = value.detach().cpu()
+            setattr(probe, name, value.double() if value.is_floating_point() and name != "timesteps" else value)
+    if len(probe.timesteps) == 0:
+        raise _not_a_mixture(scheduler, "it has no timesteps")
+    if probe.timesteps.is_floating_point() and not hasattr(probe, "sigmas") and probe.timesteps[-1] == 0:
+        probe.timesteps = probe.timesteps[:-1]  # Wuerstchen's list holds the time of the finished image too
+    return probe
+
+
+def _move_to(probe: Any, index: int) -> None:
+    for name in ("_begin_index", "_step_index"):
+        if hasattr(probe, name):
+            setattr(probe, name, index)
+
+
+def _mixed(probe: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The weights that `add_noise` or `scale_noise` applies at each step."""
+    import torch
+
+    one, zero = torch.ones(1, 1, 1, 1, dtype=torch.float64), torch.zeros(1, 1, 1, 1, dtype=torch.float64)
+
+    def mix(image: torch.Tensor, noise: torch.Tensor, timestep: torch.Tensor) -> float:
+        if hasattr(probe, "scale_noise"):
+            return float(probe.scale_noise(sample=image, timestep=timestep, noise=noise))
+        return float(probe.add_noise(original_samples=image, noise=noise, timesteps=timestep))
+
+    rows = []
+    try:
+        for index in range(len(probe.timesteps)):
+            _move_to(probe, index)
+            timestep = probe.timesteps[index : index + 1]
+            image, noise = mix(one, zero, timestep), mix(zero, one, timestep)
+            if abs(mix(one, one, timestep) - image - noise) > 1e-9 * (1 + abs(image) + abs(noise)):
+                raise _not_a_mixture(probe, "it does not add noise to an image in proportion")
+            rows.append((image, noise))
+    except (AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError) as error:
+        return _tabulated(probe, error)
+    image_weights, noise_weights = np.array(rows).T
+    return image_weights, noise_weights
+
+
+def _tabulated(probe: Any, error: Exception) -> tuple[np.ndarray, np.ndarray]:
+    """The weights by the table of alphas, for the schedulers that have no `add_noise` of their own."""
+    if not hasattr(probe, "alphas_cumprod") or probe.timesteps.is_floating_point():
+        raise _not_a_mixture(probe, "it has no add_noise or scale_noise that mixes an image with noise") from error
+    alphas = np.asarray(probe.alphas_cumprod)[np.asarray(probe.timesteps)]
+    return np.sqrt(alphas), np.sqrt(1 - alphas)
+
+
+def _sigmas_of_second_order(probe: Any) -> np.ndarray:
+    """The sigmas by which a solver with two evaluations per step scales the network's inputs, from a run with zeros."""
+    import torch
+
+    for name in STATE_OF_SECOND_ORDER:
+        if hasattr(probe, name):
+            setattr(probe, name, None)
+    _move_to(probe, 0)
+    one = torch.ones(1, 1, 1, 1, dtype=torch.float64)
+    factors = []
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they are
+        for timestep in probe.timesteps:
+            factors.append(float(probe.scale_model_input(one, timestep)))
+            try:
+                probe.step(torch.zeros_like(one), timestep, one)
+            except NotImplementedError as error:
+                raise _not_a_mixture(probe, f"diffusers says: {error}") from error
+    return np.sqrt(1 / np.array(factors) ** 2 - 1)
+
+
+def _not_a_mixture(scheduler: Any, why: str) -> ValueError:
+    must = "one that mixes an image with noise in a known way"
+    return invalid_argument("scheduler", f"{type(scheduler).__name__}: {why}", must)
