@@ -28,7 +28,7 @@ def test_the_radial_power_spectrum_falls_with_the_slope_too():
         density = radial_psd(torch.from_numpy(data.dead_leaves(32, 300, slope)).double()).mean(0).numpy()
         k = np.arange(1, 9)  # up to half of the highest frequency
         fitted = -np.polyfit(np.log(k), np.log(density[:8]), 1)[0]
-        # pixels are means over squares, which multiplies the spectrum by sinc^2 in both directions: steeper by up to 0.2
+        # pixels are means over squares: times sinc^2 in both directions, the spectrum is steeper by up to 0.2
         assert fitted == pytest.approx(slope, abs=0.2)
 
 
