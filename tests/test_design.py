@@ -2,13 +2,19 @@
 
 import numpy as np
 import pytest
+import torch
 from diffusers import DDPMScheduler, EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import linalg, optimize
 
-from chroma import from_scheduler
+from chroma import Cosine, from_scheduler
 from chroma.chromatography import chromatogram
-from chroma.design import Designed, to_sigmas, to_timesteps
+from chroma.design import Designed, optimal, to_sigmas, to_timesteps, wasserstein
+from chroma.exact import GaussianPredictor
+from chroma.pyramid import bands
+from chroma.sampling import ddim
+from chroma.schedulers.atlas import photograph_variance
 from chroma.schedulers.steps import step_log_snrs
 
 POWER = 4.0 ** np.arange(5) * 0.05
@@ -71,3 +77,85 @@ def test_ddpm_takes_its_timesteps_euler_its_sigmas_and_flows_theirs():
 def test_bad_input_is_refused_by_name(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+SMALL = [0.02, 0.3, 2.0]  # of images of 1 x 4 x 4
+
+
+def ddim_matrix(log_snrs, variance, shape):
+    """The matrix that `chroma.sampling.ddim` multiplies its noise by, for Gaussian data: image by image."""
+    predictor = GaussianPredictor(torch.zeros(shape, dtype=torch.float64), variance)
+    noise = torch.eye(int(np.prod(shape)), dtype=torch.float64).reshape(-1, *shape)
+    *_, last = ddim(predictor, noise, log_snrs)
+    return last.x0.flatten(1).T.numpy()
+
+
+@pytest.mark.parametrize("log_snrs", [[0.5], [-3.0, -1.0, 2.0], np.linspace(-6, 6, 12)])
+def test_the_closed_form_is_the_wasserstein_distance_of_the_sampler_s_covariance(log_snrs):
+    shape, matrix = (1, 4, 4), ddim_matrix(log_snrs, SMALL, (1, 4, 4))
+    generated = matrix @ matrix.T
+    parts = bands(np.eye(16).reshape(16, *shape))
+    root = sum(v**0.5 * part for v, part in zip(SMALL, parts, strict=True)).reshape(16, 16)
+    data = root @ root.T
+    # Dowson and Landau (1982): |m - m'|^2 + tr(A + B - 2 (A^1/2 B A^1/2)^1/2)
+    half = linalg.sqrtm(data)
+    squared = np.trace(data + generated - 2 * linalg.sqrtm(half @ generated @ half).real)
+    assert wasserstein(log_snrs, SMALL, shape) == pytest.approx(np.sqrt(squared / 16), rel=1e-6)
+
+
+def test_a_step_multiplies_a_band_by_the_cosine_of_its_turn():
+    z, next_z, variance = -1.0, 1.5, 0.7
+    alpha, next_alpha = 1 / (1 + np.exp([-z, -next_z]))
+    before = np.array([np.sqrt(alpha * variance), np.sqrt(1 - alpha)])
+    after = np.array([np.sqrt(next_alpha * variance), np.sqrt(1 - next_alpha)])
+    # DDIM with the exact predictor of one coefficient, Eqs 1 and 7
+    eps = np.sqrt(1 - alpha) / (alpha * variance + 1 - alpha)
+    x0 = (1 - np.sqrt(1 - alpha) * eps) / np.sqrt(alpha)
+    gain = np.sqrt(next_alpha) * x0 + np.sqrt(1 - next_alpha) * eps
+    cosine = before @ after / np.linalg.norm(before) / np.linalg.norm(after)
+    assert gain == pytest.approx(cosine * np.linalg.norm(after) / np.linalg.norm(before))
+
+
+def test_for_one_band_the_cosine_schedule_moved_by_log_v_is_best():
+    variance, steps = 5.0, 6
+    best = optimal(steps, [variance, variance], (1, 2, 2))  # two bands of one variance
+    theta = np.arctan(np.exp(-(best + np.log(variance)) / 2))
+    turns = -np.diff(theta, append=0.0)
+    np.testing.assert_allclose(turns, turns.mean(), rtol=1e-3)
+    # the schedule without its offset, cos^2(pi t / 2), has theta = pi t / 2
+    t = Cosine(s=0.0).time(best + np.log(variance))
+    np.testing.assert_allclose(theta, np.pi / 2 * t, rtol=1e-9)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 16, 32])
+def test_no_other_minimiser_finds_better_steps(steps):
+    variance, shape = photograph_variance(32), (3, 32, 32)
+    found = wasserstein(optimal(steps, variance, shape), variance, shape)
+
+    def error(parameters):
+        return wasserstein(np.cumsum([parameters[0], *np.exp(parameters[1:])]), variance, shape)
+
+    for ends in ((-9, 4), (-6, 7)):
+        start = np.linspace(*ends, steps)
+        other = optimize.minimize(error, [start[0], *np.log(np.diff(start))], method="L-BFGS-B")
+        assert found <= other.fun * (1 + 1e-6)
+
+
+def test_the_optimum_is_found_for_very_different_spectra():
+    for variance in ([1e-4, 1e-2, 1.0, 100.0], [1.0, 1.0, 1.0, 1.0], [5.0, 1.0, 0.2, 0.04], [1e3, 1e3, 1e3, 1e3]):
+        best, shape = optimal(8, variance, (3, 8, 8)), (3, 8, 8)
+        least = wasserstein(best, variance, shape)
+        rng = np.random.default_rng(0)
+        for _ in range(50):
+            moved = np.sort(best + 0.2 * rng.standard_normal(8))
+            assert wasserstein(moved, variance, shape) >= least * (1 - 1e-6) - 1e-7
+
+
+def test_steps_that_do_not_increase_and_wrong_variances_are_refused():
+    with pytest.raises(ValueError, match="log_snrs must be finite and strictly increasing"):
+        wasserstein([1.0, 0.0], SMALL, (1, 4, 4))
+    for variance in ([1.0, 1.0], [1.0, 0.0, 1.0], [1.0, np.inf, 1.0]):
+        with pytest.raises(ValueError, match="band_variance must be finite and > 0, one for each of the 3 bands"):
+            wasserstein([0.0], variance, (1, 4, 4))
+    with pytest.raises(ValueError, match="steps must be a whole number >= 1"):
+        optimal(0, SMALL, (1, 4, 4))
