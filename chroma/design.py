@@ -139,8 +139,9 @@ def optimal(steps: int, band_variance: ArrayLike, shape: tuple[int, int, int]) -
     import torch  # here, since everything else of this module needs NumPy alone
 
     variance, weights = (torch.from_numpy(array) for array in _weighted_bands(band_variance, shape))
-    ends = -variance.log().max() - 3, -variance.log().min() + 3  # a start from which the optimum is not far
-    start = torch.linspace(*map(float, ends), check_int("steps", steps, 1), dtype=torch.float64)
+    # a start from which the optimum is not far
+    first, last = float(-variance.log().max() - 3), float(-variance.log().min() + 3)
+    start = torch.linspace(first, last, check_int("steps", steps, 1), dtype=torch.float64)
     # the first log-SNR and the logarithms of the differences: any numbers are steps in order
     parameters = torch.cat([start[:1], start.diff().log()]).requires_grad_()
 
