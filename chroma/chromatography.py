@@ -167,26 +167,43 @@ def _by_level(log_snr: ArrayLike, variances: np.ndarray) -> tuple[np.ndarray, np
 def resolved_fraction(log_snr: ArrayLike, band_variance: ArrayLike) -> np.ndarray:
     r"""Compute :math:`\rho_m = \sigma(z + \log V_m)`, the resolved fraction of each band of Gaussian data.
 
-    It is the share of a band's variance that :math:`E[x_0 | x_t]` has at a log-SNR. Its derivative, normalised over m,
-    is ``chromatogram(log_snr, levels, np.log(band_variance))``. It is derived in the book, on the page about the direct
-    measurement.
+    It is the share of a band's variance that :math:`E[x_0 | x_t]` has at a log-SNR: the gain of the Wiener filter. Its
+    derivative, normalised over m, is ``chromatogram(log_snr, levels, np.log(band_variance))``. It is derived in the
+    book, on the page about the direct measurement.
+
+    Where the colours of a band have the covariance with eigenvalues :math:`\lambda_i`, each of them is resolved by
+    itself, and the fraction of the whole band is
+    :math:`\sum_i \lambda_i \sigma(z + \log \lambda_i) / \sum_i \lambda_i`.
 
     Args:
         log_snr: z, any shape.
         band_variance: V_m >= 0, the variance of a coefficient of each band, finest first, (levels,)
-            (`chroma.accumulators.BandVariance`).
+            (`chroma.accumulators.BandVariance`); or the eigenvalues of the covariance of its colours, (levels, C)
+            (`chroma.spectra.band_covariance`).
 
     Returns:
-        The fractions, finest first, (levels,) + the shape of `log_snr`.
+        The fractions, finest first, (levels,) + the shape of `log_snr`; 0 for a band without any variance.
 
     Raises:
         ValueError: for NaN, and for variances that are negative, infinite or of another shape.
 
     >>> resolved_fraction(0.0, [1.0, 3.0])
     array([0.5 , 0.75])
+    >>> resolved_fraction(0.0, [[0.0, 2.0], [1.0, 1.0]]).round(3)  # two colours: all in one direction, or alike
+    array([0.667, 0.5  ])
     """
-    z, log_band_variance = _by_level(log_snr, _check_variances("band_variance", band_variance))
-    return np.exp(_log_expit(z + log_band_variance))
+    variances = check_not_nan("band_variance", band_variance)
+    by_colour = variances.reshape(len(variances), -1) if variances.ndim in (1, 2) and variances.size else variances
+    if by_colour.ndim != 2 or (by_colour < 0).any() or not np.isfinite(by_colour).all():
+        must = "finite and >= 0, of shape (levels,) or (levels, C)"
+        raise invalid_argument("band_variance", band_variance, must)
+    z, log_variance = _by_level(log_snr, by_colour.ravel())
+    fractions = np.exp(_log_expit(z + log_variance)).reshape(*by_colour.shape, *z.shape)
+    if variances.ndim == 1:
+        return fractions[:, 0]
+    total = by_colour.sum(1, keepdims=True)
+    weights = np.divide(by_colour, total, out=np.zeros_like(by_colour), where=total > 0)
+    return (weights.reshape(*weights.shape, *[1] * z.ndim) * fractions).sum(1)
 
 
 def guidance_power(log_snr: ArrayLike, band_variance: ArrayLike, between_prompt_variance: ArrayLike) -> np.ndarray:

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from chroma.exact import EmpiricalPredictor, GaussianPredictor
+from chroma import data
+from chroma.chromatography import resolved_fraction
+from chroma.exact import EmpiricalPredictor, GaussianPredictor, WienerPredictor
 from chroma.process import add_noise, predict_x0
 from chroma.pyramid import band_energy, band_sizes
 from chroma.sampling import ddim
+from chroma.spectra import band_covariance
 
 POWER = 4.0 ** np.arange(5) * 0.05
 
@@ -175,3 +178,113 @@ def test_sampling_a_data_set_exactly_ends_on_one_of_its_images():
 def test_bad_input_is_refused_by_name(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+COVARIANCES = np.array([np.diag([0.1, 0.2, 0.6]), [[1.0, 0.9, 0.8], [0.9, 1.0, 0.9], [0.8, 0.9, 1.0]], np.eye(3) * 4])
+
+
+@pytest.fixture(scope="module")
+def coloured():
+    return GaussianPredictor(torch.full((3, 4, 4), 0.3, dtype=torch.float64), COVARIANCES)
+
+
+def test_samples_with_colours_have_the_covariances_asked_for(coloured):
+    found = band_covariance(coloured.sample(20_000, generator()) - 0.3).numpy()
+    # the coarsest band has one coefficient per image: a relative error of sqrt(2 / 20,000) = 1 %
+    largest = COVARIANCES.max((1, 2))[:, None, None]
+    np.testing.assert_allclose(found / largest, COVARIANCES / largest, atol=0.05)
+
+
+@pytest.mark.parametrize("log_snr", [-2.0, 1.0])
+def test_with_colours_the_resolved_fraction_is_the_sum_over_eigenvalues(coloured, log_snr):
+    x0 = coloured.sample(20_000, generator(1))
+    x = add_noise(x0, torch.randn(x0.shape, generator=generator(2), dtype=x0.dtype), log_snr)
+    error = band_energy(predict_x0(x, coloured(x, log_snr), log_snr) - x0).mean(0).numpy()
+    fraction = 1 - error / band_energy(x0 - 0.3).mean(0).numpy()
+    expected = resolved_fraction(log_snr, np.linalg.eigvalsh(COVARIANCES))
+    np.testing.assert_allclose(fraction, expected, atol=0.01)  # four standard errors in the coarsest band
+    # colours that are alike make a band easier to resolve than its mean variance says
+    assert expected[1] > resolved_fraction(log_snr, np.trace(COVARIANCES, axis1=1, axis2=2) / 3)[1]
+
+
+def test_covariances_that_are_multiples_of_one_are_variances(coloured):
+    variances = [0.1, 1.0, 3.0]
+    plain = GaussianPredictor(coloured.mean, variances)
+    same = GaussianPredictor(coloured.mean, np.array(variances)[:, None, None] * np.eye(3))
+    x = torch.randn((5, 3, 4, 4), generator=generator(), dtype=torch.float64)
+    for log_snr in (0.7, torch.linspace(-3, 3, 5, dtype=torch.float64)):
+        torch.testing.assert_close(same(x, log_snr), plain(x, log_snr))
+
+
+def test_the_wiener_filter_is_the_conditional_mean_by_matrix_algebra():
+    images = torch.randn((40, 2, 4, 4), generator=generator(), dtype=torch.float64).cumsum(-1)
+    log_snr = 0.4
+    rows = images.flatten(1).numpy()
+    mean, covariance = rows.mean(0), np.cov(rows.T, bias=True)
+    alpha = 1 / (1 + np.exp(-log_snr))
+    x = torch.randn((3, 2, 4, 4), generator=generator(1), dtype=torch.float64)
+    # E[x0 | x] = mean + s C (s^2 C + (1 - s^2) I)^-1 (x - s mean)
+    gain = np.sqrt(alpha) * covariance @ np.linalg.inv(alpha * covariance + (1 - alpha) * np.eye(32))
+    expected = mean + (x.flatten(1).numpy() - np.sqrt(alpha) * mean) @ gain.T
+    for few in (images, torch.cat([images, images])):  # fewer images than pixel values (40 of 32 are not) and more
+        wiener = WienerPredictor(few)
+        found = predict_x0(x, wiener(x, log_snr), log_snr).flatten(1).numpy()
+        np.testing.assert_allclose(found, expected, atol=1e-9)
+        single = wiener(x, torch.full((3,), log_snr, dtype=torch.float64))
+        torch.testing.assert_close(single, wiener(x, log_snr))
+
+
+def test_fewer_images_than_pixel_values_leave_directions_without_variance():
+    images = torch.randn((10, 3, 4, 4), generator=generator(), dtype=torch.float64)
+    wiener = WienerPredictor(images)
+    assert wiener.eigenvectors.shape == (9, 48)
+    torch.testing.assert_close(wiener.eigenvectors @ wiener.eigenvectors.T, torch.eye(9, dtype=torch.float64))
+    # what no image has in common with the data is all noise
+    outside = torch.randn((1, 48), generator=generator(1), dtype=torch.float64)
+    outside -= (outside @ wiener.eigenvectors.T) @ wiener.eigenvectors
+    x = outside.view(1, 3, 4, 4)
+    found = predict_x0(x + wiener.mean / 2**0.5, wiener(x + wiener.mean / 2**0.5, 0.0), 0.0)
+    torch.testing.assert_close(found, wiener.mean[None])
+
+
+def test_the_expected_error_of_the_wiener_filter_is_its_mean_error_over_noises():
+    images = torch.from_numpy(data.load("scenes", size=8, crops=2).images).double()
+    wiener, log_snr = WienerPredictor(images[::2]), 0.5
+    x0 = images[1:4:2].repeat_interleave(2000, 0)
+    x = add_noise(x0, torch.randn(x0.shape, generator=generator(), dtype=x0.dtype), log_snr)
+    errors = band_energy(predict_x0(x, wiener(x, log_snr), log_snr) - x0).view(2, 2000, -1)
+    expected = wiener.expected_error(images[1:4:2], log_snr)
+    standard_error = errors.std(1) / 2000**0.5
+    assert ((errors.mean(1) - expected).abs() < 4.5 * standard_error).all()
+
+
+def test_with_all_second_moments_more_of_other_photographs_is_resolved_than_with_variances_alone():
+    training = torch.from_numpy(data.load("scenes", size=16, crops=6, styles="photo").images).double()
+    held_out = torch.from_numpy(data.load("scenes", size=16, crops=2, styles="photo", split="held-out").images).double()
+    wiener, mean = WienerPredictor(training), training.mean(0)
+    covariances = band_covariance(training - mean).numpy()
+    eigenvalues = np.linalg.eigvalsh(covariances)
+    total = band_energy(held_out - mean).mean(0)
+    for log_snr in (-3.0, 0.0):
+        full = (1 - wiener.expected_error(held_out, log_snr).mean(0) / total).numpy()
+        colour = resolved_fraction(log_snr, eigenvalues)
+        plain = resolved_fraction(log_snr, eigenvalues.mean(1))
+        assert (colour > plain).all()
+        assert full[1] > colour[1]  # 8x8: neighbouring pixels, too, are alike
+
+
+def test_covariances_and_images_that_are_none_are_refused():
+    mean = torch.zeros(3, 4, 4)
+    lopsided = COVARIANCES.copy()
+    lopsided[1, 0, 1] = 0.0
+    with pytest.raises(ValueError, match="band_variance must be symmetric; got covariances that are not"):
+        GaussianPredictor(mean, lopsided)
+    with pytest.raises(ValueError, match="band_variance must be positive semi-definite in each band"):
+        GaussianPredictor(mean, COVARIANCES - 0.5 * np.eye(3))
+    with pytest.raises(ValueError, match=r"band_variance must be 3 values .*, or 3 covariances of 3 x 3; got shape"):
+        GaussianPredictor(mean, COVARIANCES[:2])
+    with pytest.raises(ValueError, match="images must be at least 2, with finite values; got 1 images"):
+        WienerPredictor(torch.zeros(1, 3, 4, 4))
+    for wrong in (np.ones((2, 3, 3)), [-1.0], [np.inf], []):
+        with pytest.raises(ValueError, match="band_variance must be"):
+            resolved_fraction(0.0, wrong)
