@@ -246,6 +246,72 @@ def guidance_power(log_snr: ArrayLike, band_variance: ArrayLike, between_prompt_
     return np.exp(z + log_between - np.logaddexp(0, z + log_total) - np.logaddexp(0, z + log_within))
 
 
+def coloured_guidance_power(
+    log_snr: ArrayLike, within: ArrayLike, between: ArrayLike, weights: ArrayLike | None = None
+) -> np.ndarray:
+    r"""Compute the expected square of e_CFG per coefficient of each band, with colours and a covariance per prompt.
+
+    Prompt p has the covariance :math:`v_p` of colours in a band, and :math:`W` is that of the prompts' means. With
+    :math:`S_p = \alpha v_p + (1 - \alpha) I`, :math:`V = \overline{v_p} + W`,
+    :math:`S = \alpha V + (1 - \alpha) I` and :math:`\Delta_p = S_p^{-1} - S^{-1}`, the difference of the two linear
+    predictors has, averaged over prompts,
+
+    .. math:: E\, |e_\mathrm{CFG}|^2 = (1 - \alpha) \left( \overline{\mathrm{tr}\, \Delta_p S_p \Delta_p}
+        + \alpha\, \mathrm{tr}\, S^{-1} W S^{-1} \right).
+
+    With one colour and one v it is `guidance_power`. The unconditional predictor is the best linear one; the exact one
+    of a mixture is `chroma.exact.MixturePredictor`.
+
+    Args:
+        log_snr: z, any shape.
+        within: v_p, the covariances given the prompt, finest band first, (P, levels, C, C).
+        between: W, the covariances of the prompts' means, (levels, C, C).
+        weights: how frequent each of the P prompts (or kinds of prompt) is, (P,); equal by default.
+
+    Returns:
+        The expected squares divided by C, finest first, (levels,) + the shape of `log_snr`.
+
+    Raises:
+        ValueError: for NaN, and matrices of another shape or that are not covariances.
+
+    >>> v, w = np.full((1, 1, 1, 1), 0.5), np.full((1, 1, 1), 1.5)
+    >>> coloured_guidance_power(0.0, v, w).round(6), guidance_power(0.0, [2.0], [1.5]).round(6)
+    (array([0.333333]), array([0.333333]))
+    """
+    v, w = _check_covariances("within", within, 4), _check_covariances("between", between, 3)
+    if v.shape[1:] != w.shape:
+        raise invalid_argument("between", f"shape {w.shape}", f"of shape {v.shape[1:]}, as within has it")
+    shares = check_not_nan("weights", np.ones(len(v)) if weights is None else weights)
+    if shares.shape != (len(v),) or (shares < 0).any() or not shares.sum() > 0:
+        raise invalid_argument("weights", weights, f">= 0, one for each of the {len(v)} prompts")
+    shares = shares / shares.sum()
+    z = np.clip(check_not_nan("log_snr", log_snr), -700, 700)
+    # z first: (Z, levels, C, C), divided by 1 - alpha, so that alpha / (1 - alpha) = e^z is all there is
+    snr = np.exp(z.reshape(-1, 1, 1, 1))
+    identity = np.eye(w.shape[-1])
+    inverse = np.linalg.inv(identity + snr * (np.tensordot(shares, v, 1) + w))
+    total = snr[..., 0, 0] * np.trace(inverse @ w @ inverse, axis1=-2, axis2=-1)
+    for share, v_p in zip(shares, v, strict=True):
+        s_p = identity + snr * v_p
+        difference = np.linalg.inv(s_p) - inverse
+        total = total + share * np.trace(difference @ s_p @ difference, axis1=-2, axis2=-1)
+    return (total / w.shape[-1]).T.reshape(len(w), *z.shape)
+
+
+def _check_covariances(name: str, covariances: ArrayLike, ndim: int) -> np.ndarray:
+    """Convert to float64 arrays (..., levels, C, C) of symmetric, positive semi-definite matrices."""
+    values = check_not_nan(name, covariances)
+    if values.ndim != ndim or not values.size or values.shape[-1] != values.shape[-2]:
+        shape = "(P, levels, C, C)" if ndim == 4 else "(levels, C, C)"
+        raise invalid_argument(name, f"shape {values.shape}", f"of shape {shape}")
+    if not np.isfinite(values).all() or not np.allclose(values, np.swapaxes(values, -1, -2), rtol=1e-6, atol=0):
+        raise invalid_argument(name, "matrices that are not", "finite and symmetric")
+    eigenvalues = np.linalg.eigvalsh(values)
+    if (eigenvalues[..., 0] < -1e-9 * np.abs(eigenvalues).max(-1)).any():
+        raise invalid_argument(name, f"an eigenvalue of {eigenvalues.min():g}", "positive semi-definite")
+    return values
+
+
 def total_variation(shares: ArrayLike, other: ArrayLike) -> np.ndarray:
     r"""Compute the total-variation distance of two chromatograms, :math:`\frac{1}{2} \sum_m |r_m - r'_m|`.
 

@@ -8,7 +8,7 @@ set, :math:`E[x_0 | x_t]` has a closed form, and the noise follows from Eq 7. Bo
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Any
 
@@ -132,6 +132,26 @@ class GaussianPredictor:
             [noise_scale / (signal_scale**2 * v + noise_scale**2) * part for part, v in coefficients]
         )
 
+    def log_likelihood(self, x: torch.Tensor, log_snr: float) -> torch.Tensor:
+        """Compute the log-likelihood of noised images, but for a constant that all Gaussians of this shape share.
+
+        Args:
+            x: noised images, (B, C, H, W).
+            log_snr: of all images.
+
+        Returns:
+            (B,), in double precision.
+        """
+        _check_shape(x, self.mean.shape)
+        signal_scale, noise_scale = _clamped_scales(log_snr)
+        total = x.new_zeros(len(x), dtype=torch.float64)
+        coefficients = self._coefficients((x - signal_scale * self.mean.to(x)).double())
+        for (part, variance), size in zip(coefficients, self.sizes.tolist(), strict=True):
+            noised = torch.as_tensor(signal_scale**2 * variance + noise_scale**2, dtype=torch.float64).to(x.device)
+            # each direction of colour has as many coefficients as the others
+            total -= (part.square() / noised).sum((1, 2, 3)) / 2 + size / noised.numel() * noised.log().sum() / 2
+        return total
+
     def sample(self, count: int, generator: torch.Generator | None = None) -> torch.Tensor:
         """Sample images of the Gaussian distribution.
 
@@ -144,6 +164,64 @@ class GaussianPredictor:
         """
         white = torch.randn((count, *self.mean.shape), generator=generator, dtype=self.mean.dtype)
         return self.mean + self._recombined([v**0.5 * part for part, v in self._coefficients(white)])
+
+
+class MixturePredictor:
+    r"""The exact predictor of a mixture of Gaussians: data whose every prompt has its own mean and covariance.
+
+    Given the prompt, the noise is predicted by that prompt's Gaussian. Without it, by all of them together,
+    :math:`\sum_p P(p \mid x_t)\, \epsilon_p(x_t)`: the difference is the guidance that a network without training error
+    would have.
+
+    Args:
+        components: the Gaussian of each prompt.
+        weights: how frequent each prompt is, (P,); equal by default.
+
+    Attributes:
+        components: as passed.
+        weights: adding up to 1, (P,) float64.
+
+    Raises:
+        ValueError: for no component, components of different shapes, and weights that are not positive or not one per
+            component.
+
+    >>> black, white = (GaussianPredictor(torch.full((1, 1, 1), mean), [0.01]) for mean in (-1.0, 1.0))
+    >>> mixture = MixturePredictor([black, white])
+    >>> mixture.posterior(torch.zeros(1, 1, 1, 1), 0.0)
+    tensor([[0.5000, 0.5000]], dtype=torch.float64)
+    """
+
+    def __init__(self, components: Sequence[GaussianPredictor], weights: ArrayLike | None = None):
+        if not components or len({component.mean.shape for component in components}) > 1:
+            raise invalid_argument("components", f"{len(components)} of them", "at least one, all of the same shape")
+        shares = check_not_nan("weights", np.ones(len(components)) if weights is None else weights)
+        if shares.shape != (len(components),) or (shares <= 0).any() or not np.isfinite(shares).all():
+            raise invalid_argument("weights", weights, f"> 0, one for each of the {len(components)} components")
+        self.components, self.weights = tuple(components), shares / shares.sum()
+
+    def posterior(self, x: torch.Tensor, log_snr: float) -> torch.Tensor:
+        """Compute the probability of each component, given noised images.
+
+        Args:
+            x: noised images, (B, C, H, W).
+            log_snr: of all images.
+
+        Returns:
+            (B, P) in double precision; each row sums to 1.
+        """
+        log_likelihoods = [component.log_likelihood(x, log_snr) for component in self.components]
+        return torch.softmax(torch.stack(log_likelihoods, 1) + torch.from_numpy(self.weights).log().to(x.device), 1)
+
+    def __call__(self, x: torch.Tensor, log_snr: float | torch.Tensor) -> torch.Tensor:
+        """Predict the noise in `x`, (B, C, H, W), at `log_snr`, a float or (B,)."""
+        if isinstance(log_snr, torch.Tensor) and log_snr.ndim:
+            single = [self(image, float(z)) for image, z in zip(x.split(1), log_snr, strict=True)]
+            return torch.cat(single)
+        posterior = self.posterior(x, float(log_snr)).to(x)
+        eps_hat = torch.zeros_like(x)
+        for column, component in zip(posterior.T, self.components, strict=True):
+            eps_hat += column[:, None, None, None] * component(x, log_snr)
+        return eps_hat
 
 
 class WienerPredictor:

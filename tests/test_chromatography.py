@@ -17,6 +17,7 @@ from chroma import (
     intensity,
     level_log_snr,
 )
+from chroma.chromatography import coloured_guidance_power, guidance_power
 from chroma.schedules import Schedule
 
 log_snrs = st.floats(-1e4, 1e4)
@@ -169,3 +170,22 @@ def test_any_shape_is_kept():
 def test_bad_input_is_refused_by_name(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+def test_with_one_covariance_and_no_colours_the_power_of_the_guidance_is_the_scalar_formula():
+    z, total, between = np.linspace(-40, 40, 17), np.array([0.3, 2.0, 5.0]), np.array([0.0, 1.0, 5.0])
+    within = (total - between)[None, :, None, None] * np.eye(3)
+    found = coloured_guidance_power(z, np.repeat(within, 2, 0), between[:, None, None] * np.eye(3), [0.2, 0.8])
+    np.testing.assert_allclose(found, guidance_power(z, total, between), rtol=1e-9, atol=1e-30)
+
+
+def test_matrices_that_are_no_covariances_are_refused_by_name():
+    good, wrong = np.eye(3)[None], np.array([[[1.0, 2.0], [2.0, 1.0]]])
+    with pytest.raises(ValueError, match="between must be positive semi-definite; got an eigenvalue of -1"):
+        coloured_guidance_power(0.0, np.eye(2)[None, None], wrong)
+    with pytest.raises(ValueError, match="within must be finite and symmetric"):
+        coloured_guidance_power(0.0, np.triu(np.ones((3, 3)))[None, None], good)
+    with pytest.raises(ValueError, match=r"between must be of shape \(1, 2, 2\), as within has it"):
+        coloured_guidance_power(0.0, np.eye(2)[None, None], good)
+    with pytest.raises(ValueError, match="weights must be >= 0, one for each of the 1 prompts"):
+        coloured_guidance_power(0.0, good[None], good, [-1.0])

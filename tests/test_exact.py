@@ -6,10 +6,11 @@ import sys
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from chroma import data
-from chroma.chromatography import resolved_fraction
-from chroma.exact import EmpiricalPredictor, GaussianPredictor, WienerPredictor
+from chroma.chromatography import coloured_guidance_power, resolved_fraction
+from chroma.exact import EmpiricalPredictor, GaussianPredictor, MixturePredictor, WienerPredictor
 from chroma.process import add_noise, predict_x0
 from chroma.pyramid import band_energy, band_sizes
 from chroma.sampling import ddim
@@ -288,3 +289,73 @@ def test_covariances_and_images_that_are_none_are_refused():
     for wrong in (np.ones((2, 3, 3)), [-1.0], [np.inf], []):
         with pytest.raises(ValueError, match="band_variance must be"):
             resolved_fraction(0.0, wrong)
+
+
+def mixture():
+    """Two prompts: other means, and colours that vary together or one by one."""
+    means = torch.randn((2, 3, 4, 4), generator=generator(7), dtype=torch.float64)
+    return MixturePredictor(
+        [GaussianPredictor(means[0], COVARIANCES), GaussianPredictor(means[1], [0.3, 0.5, 2.0])], weights=[1, 3]
+    )
+
+
+def covariance_of(gaussian):
+    """The covariance C of all pixel values: at alpha = 1/2 the noise predicted in x is sqrt(1/2) (C/2 + 1/2)^-1 x."""
+    units = torch.eye(48, dtype=torch.float64).view(48, 3, 4, 4)
+    matrix = (gaussian(units, 0.0) - gaussian(torch.zeros_like(units), 0.0)).flatten(1).numpy()
+    return np.sqrt(2) * np.linalg.inv(matrix) - np.eye(48)
+
+
+def test_the_posterior_of_a_mixture_is_bayes_rule_with_scipys_densities():
+    mixed, log_snr = mixture(), -0.5
+    alpha = 1 / (1 + np.exp(-log_snr))
+    x = torch.randn((4, 3, 4, 4), generator=generator(8), dtype=torch.float64)
+    densities = [
+        stats.multivariate_normal(
+            np.sqrt(alpha) * part.mean.flatten().numpy(), alpha * covariance_of(part) + (1 - alpha) * np.eye(48)
+        ).logpdf(x.flatten(1).numpy())
+        for part in mixed.components
+    ]
+    expected = stats.logistic.cdf(densities[0] - densities[1] + np.log(1 / 3))
+    np.testing.assert_allclose(mixed.posterior(x, log_snr)[:, 0], expected, rtol=1e-9)
+
+
+def test_a_mixture_of_narrow_gaussians_is_a_finite_set():
+    images = torch.randn((6, 3, 4, 4), generator=generator(9), dtype=torch.float64)
+    mixed = MixturePredictor([GaussianPredictor(image, [0.0] * 3) for image in images])
+    x = torch.randn((5, 3, 4, 4), generator=generator(10), dtype=torch.float64)
+    for log_snr in (-1.0, torch.linspace(-2, 2, 5, dtype=torch.float64)):
+        torch.testing.assert_close(mixed(x, log_snr), EmpiricalPredictor(images)(x, log_snr))
+
+
+@pytest.mark.parametrize("log_snr", [-3.0, 0.0, 2.0])
+def test_the_guidance_of_linear_predictors_has_the_power_of_the_formula(log_snr):
+    mixed, count = mixture(), 4000
+    weights = torch.from_numpy(mixed.weights)
+    means = torch.stack([part.mean for part in mixed.components])
+    overall = (weights[:, None, None, None] * means).sum(0)
+    between = sum(w * band_covariance((mean - overall)[None]) for w, mean in zip(weights, means, strict=True)).numpy()
+    isotropic = np.array([0.3, 0.5, 2.0])[:, None, None] * np.eye(3)
+    within = np.stack([COVARIANCES, isotropic])
+    linear = GaussianPredictor(overall, np.tensordot(mixed.weights, within, 1) + between)
+    energies = []
+    for part in mixed.components:
+        x0 = part.sample(count, generator(11))
+        x = add_noise(x0, torch.randn(x0.shape, generator=generator(12), dtype=x0.dtype), log_snr)
+        energies.append(band_energy(part(x, log_snr) - linear(x, log_snr)))
+    measured = sum(w * energy.mean(0) for w, energy in zip(weights, energies, strict=True)).numpy() / band_sizes(
+        (3, 4, 4)
+    )
+    expected = coloured_guidance_power(log_snr, within, between, mixed.weights)
+    # Monte Carlo over 4,000 samples per prompt: 3 % in the coarsest band, with its three coefficients
+    np.testing.assert_allclose(measured, expected, rtol=0.1)
+
+
+def test_mixtures_that_are_none_are_refused():
+    part = GaussianPredictor(torch.zeros(1, 2, 2), [1.0, 1.0])
+    for components in ([], [part, GaussianPredictor(torch.zeros(1, 4, 4), [1.0] * 3)]):
+        with pytest.raises(ValueError, match="components must be at least one, all of the same shape"):
+            MixturePredictor(components)
+    for weights in ([1.0, 0.0], [1.0], [1.0, np.inf]):
+        with pytest.raises(ValueError, match="weights must be > 0, one for each of the 2 components"):
+            MixturePredictor([part, part], weights)
