@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from chroma._check import invalid_argument
-from chroma.schedulers.mixture import setting
+from chroma.schedulers.mixture import mixes_like_flow, setting
 from chroma.schedulers.settings import FOLLOWED, followed_settings
 from chroma.schedules import EDM, Discrete, RectifiedFlow, Schedule
 
@@ -20,14 +20,17 @@ _OF_MU = ("base_shift", "max_shift", "base_image_seq_len", "max_image_seq_len")
 
 
 def flow_mu(config: Mapping, tokens: int | None = None) -> float:
-    r"""Compute the :math:`\mu` of a flow whose shift depends on the size of the image, linear in the number of tokens.
+    r"""Compute the :math:`\mu` of a flow whose shift depends on the size of the image.
+
+    It is linear in the number of tokens, as in FluxPipeline; with ``time_shift_type`` "linear" it grows with the root
+    of that number, as in CogView4Pipeline.
 
     Args:
         config: the configuration; what it leaves out is as in Flux (and diffusers).
         tokens: of the image (Flux: height x width in latents / 4).
 
     Returns:
-        :math:`\mu`, as FluxPipeline computes it.
+        :math:`\mu`.
 
     Raises:
         ValueError: if no number of tokens is given.
@@ -41,6 +44,9 @@ def flow_mu(config: Mapping, tokens: int | None = None) -> float:
     defaults = FOLLOWED["FlowMatchEulerDiscreteScheduler"]
     settings = {key: config.get(key, defaults[key]) for key in _OF_MU}
     try:
+        if config.get("time_shift_type") == "linear":
+            root = float(np.sqrt(tokens / settings["base_image_seq_len"]))
+            return float(root * settings["max_shift"] + settings["base_shift"])
         low, high = settings["base_image_seq_len"], settings["max_image_seq_len"]
         slope = (settings["max_shift"] - settings["base_shift"]) / (high - low)
         return float(slope * (tokens - low) + settings["base_shift"])
@@ -107,21 +113,33 @@ def from_scheduler(scheduler: Any, tokens: int | None = None) -> Schedule:
         raise invalid_argument("scheduler", name, "a diffusers scheduler (an object with .config)")
     if setting(scheduler, "invert_sigmas"):
         raise invalid_argument("scheduler", f"{name} with invert_sigmas", "one whose time runs from clean to noisy")
-    flow = bool(setting(scheduler, "use_flow_sigmas"))  # multistep solvers lent to flow-matching models
-    if flow or name.startswith("FlowMatch"):
-        if setting(scheduler, "use_dynamic_shifting"):
-            return _flow(flow_shift(config, tokens))
-        # set_shift changes the attribute alone
-        return _flow(config["flow_shift"] if flow else getattr(scheduler, "shift", 1.0))
-    if name.startswith("EDM"):
+    if mixes_like_flow(scheduler):
+        return _flow(_shift_of(scheduler, tokens))
+    if setting(scheduler, "sigma_schedule") is not None:
         return _edm(name, config)
     if hasattr(scheduler, "alphas_cumprod"):
-        alphas = np.asarray(scheduler.alphas_cumprod).astype(np.float64)
+        alphas = scheduler.alphas_cumprod
+        alphas = np.array(alphas.cpu() if hasattr(alphas, "cpu") else alphas, dtype=np.float64)
         if setting(scheduler, "rescale_betas_zero_snr"):
             alphas[-1] = 0.0  # some schedulers keep 2^-24 here, lest their sigma be infinite
         return Discrete(alphas)
+    raise _unreadable(name)
+
+
+def _shift_of(scheduler: Any, tokens: int | None) -> Any:
+    """The shift of a scheduler that mixes like a flow."""
+    if setting(scheduler, "use_dynamic_shifting"):
+        return flow_shift(scheduler.config, tokens)
+    if setting(scheduler, "use_flow_sigmas") and setting(scheduler, "flow_shift") is not None:
+        return scheduler.config["flow_shift"]  # of multistep solvers lent to flow-matching models
+    if setting(scheduler, "shift") is None:
+        raise _unreadable(type(scheduler).__name__)
+    return getattr(scheduler, "shift", scheduler.config["shift"])  # set_shift changes the attribute alone
+
+
+def _unreadable(name: str) -> ValueError:
     must = "a scheduler with alphas_cumprod, an EDM or a flow-matching one, or pass a Schedule"
-    raise invalid_argument("scheduler", name, must)
+    return invalid_argument("scheduler", name, must)
 
 
 def _flow(shift: Any) -> RectifiedFlow:

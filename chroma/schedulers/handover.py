@@ -14,7 +14,7 @@ from chroma._check import check_int, invalid_argument
 from chroma.schedulers.config import flow_mu
 from chroma.schedulers.mixture import setting
 from chroma.schedulers.settings import UnknownScheduler
-from chroma.schedulers.steps import Plan, check_given, distinct_steps, plan, step_log_snrs
+from chroma.schedulers.steps import Plan, check_given, distinct_steps, pipeline_lists, plan, step_log_snrs
 
 
 def plan_steps(
@@ -63,10 +63,13 @@ def plan_steps(
     arguments: dict[str, Any] = {"mu": mu, "sigmas": sigmas, "timesteps": timesteps}
     if setting(own, "use_dynamic_shifting") and mu is None:
         arguments["mu"] = flow_mu(own.config, tokens)
-        if sigmas is None and timesteps is None and not setting(own, "use_flow_sigmas"):
-            arguments["sigmas"] = np.linspace(1, 1 / check_int("steps", steps, 1), check_int("steps", steps, 1))
+        # pipelines leave the sigmas to the solvers that can be lent to flows
+        if sigmas is None and timesteps is None and setting(own, "use_flow_sigmas") is None:
+            arguments["sigmas"], arguments["timesteps"] = pipeline_lists(own.config, check_int("steps", steps, 1))
     _set_timesteps(own, steps, {key: value for key, value in arguments.items() if value is not None})
-    return distinct_steps(_times(own), step_log_snrs(own), steps, name)
+    given = sigmas if sigmas is not None else timesteps
+    asked = steps if given is None else len(given)
+    return distinct_steps(_times(own), step_log_snrs(own), asked, name)
 
 
 def _built(config: Mapping, unknown: UnknownScheduler) -> Any:
@@ -96,24 +99,28 @@ def _is_scheduler(kind: Any) -> bool:
 
 def _set_timesteps(scheduler: Any, steps: int | None, arguments: dict[str, Any]) -> None:
     name = type(scheduler).__name__
-    accepted = inspect.signature(scheduler.set_timesteps).parameters
+    accepted = inspect.signature(type(scheduler).set_timesteps).parameters
     for key in arguments:
         if key not in accepted:
             raise ValueError(f"{name} does not accept {key}: leave {key} out, or use another scheduler")
-    arguments = {key: list(value) if np.ndim(value) else value for key, value in arguments.items()}
+    if "sigmas" in arguments:  # of its own: UniPC computes with the array, and changes it
+        arguments["sigmas"] = np.array(arguments["sigmas"], dtype=np.float64)
+    if "timesteps" in arguments:
+        arguments["timesteps"] = list(arguments["timesteps"])
     if "sigmas" not in arguments and "timesteps" not in arguments:
         arguments["num_inference_steps"] = steps
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore", DeprecationWarning)  # of NumPy, about diffusers
-            scheduler.set_timesteps(**arguments)
+            type(scheduler).set_timesteps(scheduler, **arguments)  # not a wrapper that somebody put in its place
     except Exception as error:  # assertions, index errors, missing libraries: all become one sentence
         raise _refusal(name, "cannot set these steps", error) from error
 
 
 def _refusal(name: str, what: str, error: Exception) -> ValueError:
     reason = " ".join(str(error).split()) or "no reason given"
-    return ValueError(f"diffusers' {name} {what} ({type(error).__name__}: {reason})")
+    kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+    return ValueError(f"diffusers' {name} {what} ({kind}{reason}); use other settings, or another scheduler")
 
 
 def _times(scheduler: Any) -> np.ndarray:

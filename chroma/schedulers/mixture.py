@@ -8,14 +8,15 @@ an image of ones and noise of zeros, then the reverse, and what comes out are th
 from __future__ import annotations
 
 import inspect
-from copy import copy
+from copy import copy, deepcopy
 from typing import Any
 
 import numpy as np
 
 from chroma._check import invalid_argument
 
-STATE_OF_SECOND_ORDER = ("sample", "dt", "prev_derivative", "mid_point_sigma")  # between a step's two evaluations
+# what a solver with two evaluations per step remembers from the first to the second, and its source of noise
+_STATE = ("sample", "dt", "prev_derivative", "mid_point_sigma", "noise_sampler")
 
 
 def setting(scheduler: Any, name: str) -> Any:
@@ -72,12 +73,39 @@ def step_weights(scheduler: Any) -> tuple[np.ndarray, np.ndarray]:
     return image, noise
 
 
+def mixes_like_flow(scheduler: Any) -> bool:
+    """Find out whether a scheduler mixes image and noise as flow matching does.
+
+    The weights of both have the sum 1, and the timesteps fall from noise to image.
+
+    Args:
+        scheduler: a diffusers scheduler; it stays as it is, and need not be set.
+
+    Returns:
+        Whether it does.
+
+    >>> from diffusers import DDIMScheduler, FlowMatchHeunDiscreteScheduler
+    >>> mixes_like_flow(FlowMatchHeunDiscreteScheduler()), mixes_like_flow(DDIMScheduler())
+    (True, False)
+    """
+    trial = deepcopy(scheduler)
+    try:
+        type(trial).set_timesteps(trial, 4, **({"mu": 1.0} if setting(trial, "use_dynamic_shifting") else {}))
+        image, noise = step_weights(trial)
+    except Exception:  # a scheduler that cannot be set to steps is no flow
+        return False
+    falling = float(trial.timesteps[0]) > float(trial.timesteps[-1])
+    return falling and bool(np.allclose(image + noise, 1, atol=1e-6, rtol=0))
+
+
 def _probe(scheduler: Any) -> Any:
     """A copy to experiment with, in double precision, whose tensors are on the CPU."""
     import torch
 
     probe = copy(scheduler)
-    for name, value in vars(scheduler).items():
+    for name in ("add_noise", "scale_noise", "scale_model_input", "step"):
+        vars(probe).pop(name, None)  # a wrapper that somebody put in its place knows the scheduler, not the copy
+    for name, value in list(vars(probe).items()):
         if torch.is_tensor(value):
             value = value.detach().cpu()
             setattr(probe, name, value.double() if value.is_floating_point() and name != "timesteps" else value)
@@ -95,8 +123,12 @@ def _move_to(probe: Any, index: int) -> None:
 
 
 def _mixed(probe: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The weights that `add_noise` or `scale_noise` applies at each step."""
+    """The weights that a solver itself reckons with, else those that `add_noise` or `scale_noise` applies."""
     import torch
+
+    if hasattr(probe, "_sigma_to_alpha_sigma_t"):  # add_noise of SASolver knows neither Karras nor flow sigmas
+        image, noise = probe._sigma_to_alpha_sigma_t(probe.sigmas[: len(probe.timesteps)])
+        return np.broadcast_to(np.asarray(image), noise.shape).astype(np.float64), np.asarray(noise)
 
     one, zero = torch.ones(1, 1, 1, 1, dtype=torch.float64), torch.zeros(1, 1, 1, 1, dtype=torch.float64)
 
@@ -132,7 +164,7 @@ def _sigmas_of_second_order(probe: Any) -> np.ndarray:
     """The sigmas by which a solver with two evaluations per step scales the network's inputs, from a run with zeros."""
     import torch
 
-    for name in STATE_OF_SECOND_ORDER:
+    for name in _STATE:
         if hasattr(probe, name):
             setattr(probe, name, None)
     _move_to(probe, 0)
@@ -143,8 +175,8 @@ def _sigmas_of_second_order(probe: Any) -> np.ndarray:
             factors.append(float(probe.scale_model_input(one, timestep)))
             try:
                 probe.step(torch.zeros_like(one), timestep, one)
-            except NotImplementedError as error:
-                raise _not_a_mixture(probe, f"diffusers says: {error}") from error
+            except (NotImplementedError, TypeError, ValueError) as error:
+                raise _not_a_mixture(probe, f"diffusers refuses a step of it ({error})") from error
     return np.sqrt(1 / np.array(factors) ** 2 - 1)
 
 

@@ -88,25 +88,19 @@ def distinct_steps(timesteps: np.ndarray, log_snrs: np.ndarray, steps: int | Non
     """
     count, undefined = len(log_snrs), np.isnan(log_snrs) | (log_snrs == np.inf)
     if undefined.any():
-        raise ValueError(
-            f"{scheduler}: step {_first(undefined)} of {count} has no noise, or an undefined noise level; the list of "
-            "steps must end before sigma reaches 0"
-        )
+        got = f"{scheduler}, whose step {_first(undefined)} of {count} has no noise, or an undefined noise level"
+        raise invalid_argument("steps", got, "of images with noise in them (sigma > 0)")
     with np.errstate(invalid="ignore"):
         rises = np.diff(log_snrs)
     rises[np.isnan(rises)] = 0.0  # from -inf to -inf
     repeats = steps is not None and count > steps
     falls = rises < (-FALL if repeats else 0)
     if falls.any():
-        raise ValueError(
-            f"{scheduler}: step {_first(falls) + 1} of {count} goes back from image towards noise; use a scheduler "
-            "whose steps all go from noise to image"
-        )
+        got = f"{scheduler}, whose step {_first(falls) + 1} of {count} goes back towards noise"
+        raise invalid_argument("scheduler", got, "one whose steps all go from noise to image")
     if not repeats and (rises <= 0).any():
-        step = _first(rises <= 0)
-        raise ValueError(
-            f"{scheduler}: steps {step} and {step + 1} of {count} have the same noise level; use fewer steps"
-        )
+        got = f"{count}, of which {_first(rises <= 0)} and {_first(rises <= 0) + 1} have the same noise level"
+        raise invalid_argument("steps", got, f"fewer with this {scheduler}")
     distinct = np.append(True, rises > (ROUNDING if repeats else 0))
     return Plan(np.asarray(timesteps, dtype=float)[: len(log_snrs)][distinct], log_snrs[distinct])
 
@@ -191,6 +185,27 @@ def plan(
     return _table_plan(name, settings, count)
 
 
+def pipeline_lists(config: Mapping, steps: int) -> tuple[list[float], list[float] | None]:
+    """Compute what the pipeline of a flow whose shift depends on the size of the image hands to its scheduler.
+
+    Args:
+        config: the scheduler's configuration.
+        steps: how many, at least 1.
+
+    Returns:
+        The sigmas, and the timesteps or None. They are FluxPipeline's sigmas from 1 to 1 / steps, or with
+        ``time_shift_type`` "linear" CogView4Pipeline's whole timesteps and their sigmas.
+
+    >>> pipeline_lists({}, 4)
+    ([1.0, 0.75, 0.5, 0.25], None)
+    """
+    if config.get("time_shift_type") != "linear":
+        return np.linspace(1, 1 / steps, steps).tolist(), None
+    count = config.get("num_train_timesteps", 1000)
+    times = np.linspace(count, 1, steps).astype(np.int64).astype(float)
+    return (times / count).tolist(), times.tolist()
+
+
 def _flow_plan(
     settings: Mapping,
     steps: int | None,
@@ -204,8 +219,8 @@ def _flow_plan(
     dynamic, count = settings["use_dynamic_shifting"], settings["num_train_timesteps"]
     if dynamic and mu is None:
         mu = flow_mu(settings, tokens)
-        if sigmas is None and timesteps is None:  # the pipeline passes equal steps down to 1 / steps
-            sigmas = np.linspace(1, 1 / check_int("steps", steps, 1), check_int("steps", steps, 1)).tolist()
+        if sigmas is None and timesteps is None:
+            sigmas, timesteps = pipeline_lists(settings, check_int("steps", steps, 1))
     shift = settings["shift"]
     if dynamic and mu is not None:
         shift = mu if settings["time_shift_type"] == "linear" else np.exp(mu)
