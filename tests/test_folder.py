@@ -73,13 +73,16 @@ def test_images_are_found_in_any_depth_by_any_common_suffix_in_the_order_of_thei
     assert found.skipped == ()
 
 
-def test_a_folder_larger_than_a_block_keeps_its_order(tmp_path):
+def test_a_folder_larger_than_a_block_keeps_its_order(tmp_path, monkeypatch):
     for i in range(25):
         put(tmp_path, f"{i:02d}.png", np.full((2, 2, 3), i, np.uint8))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(folders, "BLOCK", 10)
-        found = data.folder(tmp_path, 2)
-    assert [constant(image)[0] for image in found.images] == list(range(25))
+    for skipped in (4, 5, 17):
+        (tmp_path / f"{skipped:02d}.png").write_text("not an image")
+    monkeypatch.setattr(folders, "BLOCK", 10)
+    found = data.folder(tmp_path, 2)
+    used = [i for i in range(25) if i not in (4, 5, 17)]
+    assert found.names.tolist() == [f"{i:02d}.png" for i in used]
+    assert [constant(image)[0] for image in found.images] == used
 
 
 def test_files_that_cannot_be_used_are_skipped_and_listed_with_their_reasons(tmp_path, rng):
@@ -190,3 +193,16 @@ def test_a_name_that_is_neither_bundled_nor_a_folder_is_refused():
         ValueError, match="unknown data set 'faces': use 'drawings', 'photographs', 'scenes' or the path"
     ):
         data.load("faces")
+
+
+def test_a_name_that_is_a_data_set_and_a_folder_is_asked_back(tmp_path, monkeypatch, rng):
+    put(tmp_path, "scenes/a.png", noise(rng, 8, 8))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"'scenes' is a bundled data set and a folder here: use './scenes' for the"):
+        data.load("scenes", size=8)
+    assert data.load("./scenes", size=8).names.tolist() == ["a.png"]
+    assert data.load(tmp_path / "scenes", size=8).names.tolist() == ["a.png"]
+    with pytest.raises(
+        ValueError, match=r"'scenes/a\.png' is a file: use the path of a folder, or chroma\.data\.image"
+    ):
+        data.load("scenes/a.png", size=8)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -72,8 +73,8 @@ def load(name: str | Path, size: int = 64, **options: Any) -> Drawings | Photogr
     """Load a bundled data set by its name, or a folder of images by its path.
 
     Args:
-        name: "drawings", "photographs", "scenes", or the path of a folder. Write "./drawings" for a folder of your own
-            that is called "drawings".
+        name: "drawings", "photographs", "scenes", or the path of a folder. Where the working directory has a folder of
+            one of these names, write "./drawings" for the folder, or call `drawings` for the bundled data set.
         size: the side of the images in pixels.
         **options: further arguments of `drawings`, `photographs`, `scenes` or `folder`.
 
@@ -81,7 +82,8 @@ def load(name: str | Path, size: int = 64, **options: Any) -> Drawings | Photogr
         What that function returns.
 
     Raises:
-        ValueError: for a name that is neither a data set nor a folder, and for what the function does not allow.
+        ValueError: for a name that is neither a data set nor a folder, for one that is both, and for what the function
+            does not allow.
 
     >>> load("photographs", size=8, crops=5).images.shape
     (5, 3, 8, 8)
@@ -89,9 +91,16 @@ def load(name: str | Path, size: int = 64, **options: Any) -> Drawings | Photogr
     (10, 3, 8, 8)
     """
     make = _DATA_SETS.get(name) if isinstance(name, str) else None
+    if make and os.path.isdir(name):
+        raise ValueError(
+            f"{name!r} is a bundled data set and a folder here: use './{name}' for the folder, "
+            f"or chroma.data.{name}({size}) for the data set"
+        )
     if make:
         return make(size, **options)
-    if not Path(name).is_dir():
+    if os.path.isfile(name):
+        raise ValueError(f"{str(name)!r} is a file: use the path of a folder, or chroma.data.image for one image")
+    if not os.path.isdir(name):  # nor is "" one, which pathlib takes for the working directory
         names = ", ".join(map(repr, _DATA_SETS))
         raise ValueError(f"unknown data set {str(name)!r}: use {names} or the path of an image folder")
     return folder(name, size, **options)

@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import logging
+import threading
+import warnings
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from chroma._check import check_int, invalid_argument
-from chroma.data.store import area_mean
+from chroma._check import check_int
+from chroma.data._formats import COMMON_SUFFIXES, describe_unknown
+from chroma.data._pixels import Picture, decode
+from chroma.data._walk import describe, first, walk, why_no_file
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
-BLOCK = 1000  # files decoded at a time: an interruption waits for them
+PIXELS_IN_MEMORY = 2**26  # decoded at a time, by all threads; with copies, at most 20 bytes for each
+BLOCK = 64  # files that are waiting to be read: an interruption waits for them
+MANY = 1000  # a bar shows the progress of more files than these
+
+# What is to be said about images, to follow "have"
+REMARKS = {
+    "converted": "another colour space than sRGB; converted to sRGB",
+    "unconverted": "a colour profile or gamma that cannot be used; taken as sRGB",
+    "print": "print colours (CMYK) and no colour profile; converted without one",
+    "ink": "print colours (CMYK) without Adobe's marker; taken as inverted, as Adobe writes them",
+    "transparent": "no pixel that is not transparent; white",
+    "dim": "16 bits per pixel but no value above 4095; used as they are, nearly black",
+    "exif": "damaged EXIF data; used without turning",
+    "frames": "several frames or pages; the first is used",
+}
 
 
 @dataclass(frozen=True)
@@ -34,27 +53,15 @@ class Folder:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _File:
-    """A file that was read.
-
-    Attributes:
-        image: (3, size, size) float32 in [-1, 1], or None if the file cannot be used.
-        original_size: width and height in pixels.
-        reason: why the file cannot be used.
-    """
-
-    image: np.ndarray | None = None
-    original_size: tuple[int, int] = (0, 0)
-    reason: str = ""
-
-
 def folder(path: str | Path, size: int) -> Folder:
     """Load all images below a folder, sorted by name and reduced to one size.
 
-    Each image is the k x k mean of its centre square of side k `size`, for the largest k that fits. Images are turned
-    upright according to their EXIF data, and transparent ones are put on white. Of a moving image the first frame is
-    used. Files that cannot be read and images smaller than `size` are skipped, and listed.
+    Each image is the k x k mean of its centre square of side k `size`, for the largest k that fits. A file is an image
+    if it is of a format that Pillow reads, whatever its suffix. Symbolic links are followed; hidden files, and copies
+    that systems leave in folders, are left out. Images are turned upright according to their EXIF data, converted to
+    sRGB from their colour profile, and put on white where they are transparent. Of several frames or pages the first
+    is used. Files that cannot be read and images smaller than `size` are skipped, and listed; the notes count all other
+    files. At most 2^26 pixels, or one image, are in memory at a time.
 
     In float16, CelebA's 202,599 faces take 5 GB at 64 x 64. Values are rounded by at most 2^-12, a 32nd of the 2/255
     between two values of a byte.
@@ -78,54 +85,58 @@ def folder(path: str | Path, size: int) -> Folder:
     (['white.png'], (1, 3, 8, 8), 1.0)
     """
     check_int("size", size, 1)
-    files = _image_files(Path(path))
-    images = np.empty((len(files), 3, size, size), np.float16)
-    names: list[str] = []
-    skipped: list[tuple[str, str]] = []
-    original_sizes: set[tuple[int, int]] = set()
-    grey = 0
-    for name, file in zip(files, _read_all([Path(path) / name for name in files], size), strict=True):
-        if file.image is None:
-            skipped.append((name, file.reason))
+    contents = walk(Path(path))
+    files, skipped, others = contents.images, list(contents.skipped), contents.describe_others()
+    if not files and not skipped:
+        count, suffixes = sum(map(len, contents.others.values())), ", ".join(COMMON_SUFFIXES)
+        among = f" files, not {others}" if others else ""
+        raise ValueError(f"path: none of the {count} files in {path} is an image; use a folder with {suffixes}{among}")
+    images = _allocate(len(files), size)
+    used: list[tuple[str, Picture]] = []
+    for row, result in enumerate(_read_all([Path(path) / name for name in files], images)):
+        if isinstance(result, str):
+            skipped.append((files[row], result))
             continue
-        images[len(names)] = file.image
-        grey += bool((file.image[0] == file.image[1]).all() and (file.image[0] == file.image[2]).all())
-        original_sizes.add(file.original_size)
-        names.append(name)
-    if not names:
+        if row > len(used):
+            images[len(used)] = images[row]  # into the place of a file that was skipped
+        used.append((files[row], result))
+    skipped.sort()
+    count, reasons = len(used) + len(skipped), first([f"{name} ({reason})" for name, reason in skipped])
+    if not used:
         raise ValueError(
-            f"path: none of the {len(files)} images in {path} can be used: {_first(skipped)}; "
+            f"path: none of the {count} images in {path} can be used: {reasons}; "
             "use other images, or a smaller size if they are too small"
         )
-
-    notes = []
-    if skipped:
-        notes.append(f"Skipped {len(skipped)} of {len(files)} files: {_first(skipped)}.")
-    if len(names) == 1:
-        notes.append("There is only one image: a model can do no more than memorise it.")
-    if grey:
-        notes.append(f"{grey} of {len(names)} images are grey; they are used with three equal channels.")
-    if len(original_sizes) > 1:
-        notes.append(f"The images are of {len(original_sizes)} different sizes; each is cropped to its own centre.")
-    return Folder(images[: len(names)], np.array(names), tuple(skipped), tuple(notes))
+    notes = [f"Skipped {len(skipped)} of {count} files: {reasons}."] if skipped else []
+    notes += [f"Other files, which are not used: {others}."] if others else []
+    notes += _notes(used)
+    names = np.array([name for name, _ in used])
+    return Folder(images[: len(used)], names, tuple(skipped), tuple(notes))
 
 
-def _image_files(path: Path) -> list[str]:
-    """List the image files below a folder, sorted, as paths within it."""
-    if not path.is_dir():
-        raise invalid_argument("path", str(path), "a folder of images")
-    names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
-    files = [name for name in names if Path(name).suffix.lower() in SUFFIXES]
-    if not files:
-        suffixes = ", ".join(sorted(SUFFIXES))
-        raise ValueError(f"path: none of the {len(names)} files in {path} is an image; use a folder with {suffixes}")
-    return files
+def _notes(used: Sequence[tuple[str, Picture]]) -> Iterator[str]:
+    """Say what a user should know about the images."""
+    if len(used) == 1:
+        yield "There is only one image: a model can do no more than memorise it."
+    if grey := sum(picture.grey for _, picture in used):
+        yield f"{grey} of {len(used)} images are grey; they are used with three equal channels."
+    sizes = {picture.original_size for _, picture in used}
+    if len(sizes) > 1:
+        yield f"The images are of {len(sizes)} different sizes; each is cropped to its own centre."
+    for key, text in REMARKS.items():
+        having = [name for name, picture in used if key in picture.remarks]
+        if having:
+            listed = f" ({first(having)})" if len(having) < len(used) else ""
+            yield f"{len(having)} of {len(used)} images have {text}{listed}."
 
 
-def _first(skipped: list[tuple[str, str]], count: int = 3) -> str:
-    """List the first skipped files with their reasons, and count the others."""
-    listed = ", ".join(f"{name} ({reason})" for name, reason in skipped[:count])
-    return f"{listed} and {len(skipped) - count} more" if len(skipped) > count else listed
+def _allocate(count: int, size: int) -> np.ndarray:
+    """Reserve the memory of all images."""
+    try:
+        return np.empty((count, 3, size, size), np.float16)
+    except (MemoryError, ValueError) as error:
+        gib = 6 * count * size**2 / 2**30
+        raise ValueError(f"size: {count} images of {size} x {size} take {gib:,.0f} GiB; use a smaller size") from error
 
 
 def image(path: str | Path, size: int) -> np.ndarray:
@@ -149,73 +160,93 @@ def image(path: str | Path, size: int) -> np.ndarray:
     >>> black.shape, float(black.max())
     ((3, 8, 8), -1.0)
     """
-    file = _read(Path(path), check_int("size", size, 1))
-    if file.image is None:
+    check_int("size", size, 1)
+    pixels = np.empty((3, size, size), np.float32)
+    with _without_warnings():
+        result = why_no_file(path) or _read(Path(path), pixels, _Budget(PIXELS_IN_MEMORY))
+    if isinstance(result, str):
         must = f"use an image of at least {size} x {size} pixels"
-        raise ValueError(f"path: {path} cannot be used ({file.reason}); {must}")
-    return file.image
+        raise ValueError(f"path: {path} cannot be used ({result}); {must}")
+    for key, text in REMARKS.items():
+        if key in result.remarks:
+            logging.getLogger(__name__).warning("%s has %s", path, text)
+    return pixels
 
 
-def centre_square(width: int, height: int, size: int) -> tuple[int, tuple[int, int, int, int]]:
-    """Find the centre square of side k `size`, for the largest k that fits.
+class _Budget:
+    """So many pixels may be in memory at a time, whatever the number of threads.
 
     Args:
-        width: of the image in pixels.
-        height: of the image in pixels.
-        size: the side that the square is to be reduced to.
-
-    Returns:
-        k, and the square's left, top, right and bottom in pixels.
+        pixels: the number; a larger image waits until it is alone.
     """
-    times = min(width, height) // size
-    left, top = (width - times * size) // 2, (height - times * size) // 2
-    return times, (left, top, left + times * size, top + times * size)
+
+    def __init__(self, pixels: int):
+        self._largest = self._free = pixels
+        self._change = threading.Condition()
+
+    @contextmanager
+    def reserve(self, pixels: int) -> Iterator[None]:
+        """Wait until pixels are free, and take them for the time of a ``with`` block.
+
+        Args:
+            pixels: the number.
+
+        Yields:
+            Nothing.
+        """
+        pixels = min(pixels, self._largest)
+        with self._change:
+            self._change.wait_for(lambda: self._free >= pixels)
+            self._free -= pixels
+        try:
+            yield
+        finally:
+            with self._change:
+                self._free += pixels
+                self._change.notify_all()
 
 
-def _read_all(paths: list[Path], size: int) -> Iterator[_File]:
-    """Read each file, in order, by several threads."""
+def _read_all(paths: Sequence[Path], images: np.ndarray) -> Iterator[Picture | str]:
+    """Read each file into its row of `images`, by several threads, and yield what was found in order."""
     progress = None
-    if len(paths) > BLOCK:
+    if len(paths) > MANY:
         from tqdm import tqdm
 
         progress = tqdm(total=len(paths), unit=" images")
-    with ThreadPoolExecutor() as pool:
-        for start in range(0, len(paths), BLOCK):
-            block = paths[start : start + BLOCK]
-            yield from pool.map(functools.partial(_read, size=size), block)
-            if progress:
-                progress.update(len(block))
+    budget, reading = _Budget(PIXELS_IN_MEMORY), deque[Future[Picture | str]]()
+    with _without_warnings(), ThreadPoolExecutor() as pool:
+        for path, out in zip(paths, images, strict=True):
+            reading.append(pool.submit(_read, path, out, budget))
+            if len(reading) > BLOCK:
+                yield reading.popleft().result()
+                if progress:
+                    progress.update()
+        for future in reading:
+            yield future.result()
     if progress:
+        progress.update(len(reading))
         progress.close()
 
 
-def _read(path: Path, size: int) -> _File:
-    """Read the centre square of an image file."""
-    from PIL import UnidentifiedImageError
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Keep Pillow's warnings of damaged metadata from the terminal; they would be errors under ``python -W error``."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _read(path: Path, out: np.ndarray, budget: _Budget) -> Picture | str:
+    """Read the centre square of an image file into `out`, (3, size, size); return the reason if it cannot be used."""
+    from PIL import Image, UnidentifiedImageError
 
     try:
-        return _decode(path, size)
+        return decode(path, out, budget.reserve)
     except UnidentifiedImageError:
-        return _File(reason="not an image")
+        return describe_unknown(path)
+    except Image.DecompressionBombError:
+        return f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels, the limit of Pillow (Image.MAX_IMAGE_PIXELS)"
+    except MemoryError:
+        return "too large for the memory"
     except Exception as error:  # a damaged file can raise almost anything
-        return _File(reason=str(error) or type(error).__name__)
-
-
-def _decode(path: Path, size: int) -> _File:
-    """Decode an image file and reduce its centre square; the message of an exception is the reason for skipping it."""
-    from PIL import Image, ImageOps
-
-    with Image.open(path) as file:
-        picture: Image.Image = ImageOps.exif_transpose(file)
-    width, height = picture.size
-    if min(width, height) < size:
-        raise ValueError(f"{width} x {height} pixels, smaller than {size} x {size}")
-    if picture.mode in ("I", "F"):
-        raise ValueError(f"pixels of mode {picture.mode}, whose range is not known")
-    times, box = centre_square(width, height, size)
-    picture = picture.crop(box)
-    if picture.mode.startswith("I;16"):
-        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))  # Pillow would clip it to 255
-    if "A" in picture.getbands() or "transparency" in picture.info:
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture.convert("RGBA"))
-    return _File(area_mean(np.asarray(picture.convert("RGB")), times), (width, height))
+        return describe(error)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chroma._check import check_int, invalid_argument
-from chroma.data.folders import centre_square
-from chroma.data.store import FOLDER, area_mean, check_known, decode_image, read_bundle, row_of
+from chroma.data.store import FOLDER, area_mean, centre_square, check_known, decode_image, read_bundle, row_of
 
 BLANK = 4 / 127.5  # standard deviation of brightness below which a crop is empty sky, [-1, 1]
 MAX_REDRAWS = 20  # crops of which the least blank is used if all are blank

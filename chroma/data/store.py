@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from chroma._files import read_verified
-from chroma.pyramid import downsample
 
 FOLDER = Path(__file__).parents[1] / "bundled"
 REBUILD = "python book/_tools/build_images.py OUT"
@@ -54,18 +53,46 @@ def decode_image(store: dict[str, np.ndarray], i: int) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(file.tobytes())).convert("RGB"))
 
 
-def area_mean(pixels: np.ndarray, times: int) -> np.ndarray:
-    """Average squares of pixels, and convert bytes to floats. Sums of bytes are exact in float32.
+def centre_square(width: int, height: int, size: int) -> tuple[int, tuple[int, int, int, int]]:
+    """Find the centre square of side k `size`, for the largest k that fits.
 
     Args:
-        pixels: (k h, k w, 3) uint8.
+        width: of the image in pixels.
+        height: of the image in pixels.
+        size: the side that the square is to be reduced to.
+
+    Returns:
+        k, and the square's left, top, right and bottom in pixels.
+    """
+    times = min(width, height) // size
+    left, top = (width - times * size) // 2, (height - times * size) // 2
+    return times, (left, top, left + times * size, top + times * size)
+
+
+def area_mean(pixels: np.ndarray, times: int) -> np.ndarray:
+    """Average squares of pixels, and convert 0 ... 255 to -1 ... 1. Sums of bytes are exact in float32.
+
+    Args:
+        pixels: (k h, k w, 3) uint8, or floats from 0 to 255.
         times: k, the side of the averaged square.
 
     Returns:
         The means, (3, h, w) float32 in [-1, 1].
     """
-    image = np.moveaxis(pixels, -1, 0).astype(np.float32)
-    return (downsample(image, 1, times) if times > 1 else image) / np.float32(127.5) - 1
+    if times == 1:
+        return np.moveaxis(pixels, -1, 0).astype(np.float32) / np.float32(127.5) - 1
+    height, width = pixels.shape[0] // times, pixels.shape[1] // times
+    sums = "float32" if pixels.dtype != np.uint8 else "uint16" if times <= 257 else "uint32"  # 16 bits hold 257 bytes
+    rows = pixels[::times].astype(sums)
+    for i in range(1, times):
+        rows += pixels[i::times]
+    rows = rows.reshape(height, width, times * 3)
+    image = np.empty((3, height, width), np.float32)
+    for channel in range(3):
+        image[channel] = rows[..., channel]
+        for j in range(1, times):
+            image[channel] += rows[..., 3 * j + channel]
+    return image / np.float32(times**2) / np.float32(127.5) - 1
 
 
 def check_known(kind: str, names: str | Iterable[str], available: Iterable[str], listed_by: str = "") -> list[str]:
