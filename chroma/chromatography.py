@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from chroma._check import check_int, check_not_nan, invalid_argument
+from chroma.pyramid import band_sizes
 from chroma.schedules import Schedule
 
 
@@ -310,6 +311,70 @@ def _check_covariances(name: str, covariances: ArrayLike, ndim: int) -> np.ndarr
     if (eigenvalues[..., 0] < -1e-9 * np.abs(eigenvalues).max(-1)).any():
         raise invalid_argument(name, f"an eigenvalue of {eigenvalues.min():g}", "positive semi-definite")
     return values
+
+
+def level_variance(band_variance: ArrayLike, shape: tuple[int, int, int]) -> np.ndarray:
+    r"""Compute the variance of each level :math:`D^m x_0` from the variances of the bands.
+
+    A level is all of a coarse image, a band the difference of two: :math:`U^m D^m x_0` consists of the bands m and
+    coarser, so that
+
+    .. math:: \mathrm{Var}(D^m x_0) = \frac{1}{C H W} \sum_{k \ge m} N_k V_k.
+
+    The paper takes it as 1 for every m ("average pooling does not affect the intensity", Section 3.1). With
+    ``np.log(level_variance(...)) + m log 4`` in place of the bands' ``log V_m``, `chromatogram` is the paper's r_m for
+    levels of these variances.
+
+    Args:
+        band_variance: V_m >= 0, finest first, (levels,).
+        shape: (C, H, W) of the images.
+
+    Returns:
+        The variances, full size first, (levels,).
+
+    Raises:
+        ValueError: for variances that are negative, infinite or not one per band.
+
+    >>> level_variance([0.0, 0.0, 16.0], (3, 4, 4))  # an image of one colour: nothing is lost by averaging
+    array([1., 1., 1.])
+    >>> level_variance([1.0, 1.0, 1.0], (3, 4, 4))  # white noise
+    array([1.    , 0.25  , 0.0625])
+    """
+    variance, sizes = _check_variances("band_variance", band_variance), band_sizes(shape)
+    if variance.shape != sizes.shape:
+        raise invalid_argument("band_variance", f"shape {variance.shape}", f"one for each of the {len(sizes)} bands")
+    return np.cumsum((sizes * variance)[::-1])[::-1] / sizes.sum()
+
+
+def generation_weights(log_snrs: ArrayLike, band_variance: ArrayLike) -> np.ndarray:
+    r"""Weigh log-SNRs by how much is generated around them: a mean over time that depends on no schedule.
+
+    The weight of a log-SNR is :math:`\sum_m \left[ \sigma(z' + \log V_m) - \sigma(z + \log V_m) \right]` with z and z'
+    halfway to its neighbours: each band counts once, where it is being generated. A mean over a schedule's own time
+    would weigh mostly the log-SNRs through which that schedule happens to be slow.
+
+    Args:
+        log_snrs: strictly increasing, from noisy to clean, (steps,), at least 2; infinite ones have no weight.
+        band_variance: V_m of the data, (levels,); ``4.0 ** np.arange(levels)`` for the paper's.
+
+    Returns:
+        The weights, which sum to 1, (steps,).
+
+    Raises:
+        ValueError: for log-SNRs that do not increase, and variances that are negative or infinite.
+
+    >>> generation_weights([-20.0, -1.0, 1.0, 20.0], [1.0]).round(2)  # the one band is generated around 0
+    array([0. , 0.5, 0.5, 0. ])
+    """
+    z = check_not_nan("log_snrs", log_snrs)
+    if z.ndim != 1 or len(z) < 2 or (np.diff(z) <= 0).any():
+        raise invalid_argument("log_snrs", log_snrs, "at least 2, strictly increasing, from noisy to clean")
+    finite = np.clip(z, -1e6, 1e6)
+    edges = np.concatenate([finite[:1], (finite[1:] + finite[:-1]) / 2, finite[-1:]])
+    weights = np.diff(resolved_fraction(edges, band_variance).sum(0))
+    if not weights.sum() > 0:
+        raise invalid_argument("band_variance", band_variance, "such that something is generated at these log-SNRs")
+    return weights / weights.sum()
 
 
 def total_variation(shares: ArrayLike, other: ArrayLike) -> np.ndarray:

@@ -205,6 +205,41 @@ def band_energy(x: Images, factor: int = 2) -> Images:
     return torch.stack(energies, -1)
 
 
+def band_split(x: Images, reference: Images, factor: int = 2) -> tuple[Images, Images]:
+    r"""Split the energy of each band into what lies along a reference image and what does not.
+
+    The first part is :math:`\langle x, y \rangle_m^2 / |y|_m^2`, with y the reference: signal. The other is the rest,
+    :math:`|x|_m^2` less that: noise, or another image. The energy alone cannot distinguish lost signal from less noise.
+
+    Args:
+        x: images, (B, C, H, W).
+        reference: images of the same shape, none of whose bands is empty.
+        factor: n, the side of the averaged square.
+
+    Returns:
+        The energies along the reference and beside it, finest first, (B, levels) each.
+
+    Raises:
+        ValueError: for x of another number of dimensions, or not floating-point, and a reference of another shape or
+            with an empty band.
+
+    >>> y = np.array([[[[1.0, -1.0], [1.0, 3.0]]]])
+    >>> noise = np.array([[[[1.0, 1.0], [-1.0, -1.0]]]])  # without a mean
+    >>> [energies.round(3).tolist() for energies in band_split(2 * y + noise, y)]
+    [[[18.0, 16.0]], [[2.0, 0.0]]]
+    """
+    if tuple(np.shape(x)) != tuple(np.shape(reference)):
+        must = f"of the images' shape {tuple(np.shape(x))}"
+        raise invalid_argument("reference", f"shape {tuple(np.shape(reference))}", must)
+    energy, of_reference = band_energy(x, factor), band_energy(reference, factor)
+    if not (of_reference > 0).all():
+        raise invalid_argument("reference", "an image with an empty band", "images with something in every band")
+    # <x, y> by polarisation: (|x + y|^2 - |x - y|^2) / 4
+    product = (band_energy(x + reference, factor) - band_energy(x - reference, factor)) / 4
+    along = product * product / of_reference
+    return along, energy - along
+
+
 def band_sizes(shape: tuple[int, ...], factor: int = 2) -> np.ndarray:
     r"""Count the independent coefficients N_m in each band of an image.
 

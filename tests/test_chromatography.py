@@ -14,10 +14,18 @@ from chroma import (
     ScaledLinear,
     adjusted_time,
     chromatogram,
+    data,
     intensity,
     level_log_snr,
 )
-from chroma.chromatography import coloured_guidance_power, guidance_power
+from chroma.chromatography import (
+    coloured_guidance_power,
+    generation_weights,
+    guidance_power,
+    level_variance,
+    resolved_fraction,
+)
+from chroma.pyramid import band_energy, band_sizes, downsample
 from chroma.schedules import Schedule
 
 log_snrs = st.floats(-1e4, 1e4)
@@ -189,3 +197,39 @@ def test_matrices_that_are_no_covariances_are_refused_by_name():
         coloured_guidance_power(0.0, np.eye(2)[None, None], good)
     with pytest.raises(ValueError, match="weights must be >= 0, one for each of the 1 prompts"):
         coloured_guidance_power(0.0, good[None], good, [-1.0])
+
+
+def test_the_variance_of_a_level_is_that_of_the_averaged_images():
+    images = data.load("photographs", size=64, crops=200, seed=0).images.astype(float)
+    images -= images.mean()
+    bands = band_energy(images).mean(0) / band_sizes((3, 64, 64))
+    levels = [np.square(downsample(images, m)).mean() for m in range(7)]
+    np.testing.assert_allclose(level_variance(bands, (3, 64, 64)), levels, rtol=1e-12)
+    # Section 3.1: averaging changes the intensity of photographs little, and takes away 3/4 of white noise's
+    assert levels[1] > 0.9 * levels[0]
+
+
+def test_levels_of_the_paper_s_unit_variance_give_the_paper_s_chromatogram():
+    # all of the variance in the mean: every level has the same, as Section 3.1 assumes
+    flat = level_variance([0.0, 0.0, 0.0, 64.0], (1, 8, 8))
+    z = np.linspace(-9, 5, 8)
+    offsets = np.log(flat) + np.arange(4) * np.log(4)
+    np.testing.assert_allclose(chromatogram(z, 4, offsets), chromatogram(z, 4), rtol=1e-12)
+
+
+@pytest.mark.parametrize("schedule", [Cosine(), Linear(), RectifiedFlow(3.0)])
+def test_a_mean_weighted_by_what_is_generated_is_the_same_under_every_schedule(schedule):
+    variance = 4.0 ** np.arange(4) * 0.05
+    z = schedule.uniform_log_snrs(4000)
+    weights = generation_weights(z, variance)
+    assert weights.sum() == pytest.approx(1)
+    # the mean of log-SNR over the logistic distributions around -log V_m; the tails beyond the schedule's ends are cut
+    assert weights @ z == pytest.approx(-np.log(variance).mean(), abs=0.02)
+    assert resolved_fraction(z[0], variance).max() < 0.01
+
+
+def test_weights_need_log_snrs_in_order():
+    with pytest.raises(ValueError, match="log_snrs must be at least 2, strictly increasing"):
+        generation_weights([1.0, 0.0], [1.0])
+    with pytest.raises(ValueError, match="band_variance must be one for each of the 3 bands"):
+        level_variance([1.0], (3, 4, 4))

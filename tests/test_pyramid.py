@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chroma.pyramid import band_energy, band_sizes, bands, depth, downsample, residual, upsample
+from chroma.pyramid import band_energy, band_sizes, band_split, bands, depth, downsample, residual, upsample
 
 seeds = st.integers(0, 2**31)
 
@@ -116,3 +116,25 @@ def test_a_size_that_stops_halving_keeps_its_coarsest_rest():
 def test_bad_input_is_refused_by_name(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+def test_energy_along_a_reference_grows_with_its_amplitude_and_the_rest_with_the_noise():
+    rng = np.random.default_rng(0)
+    reference, noise = rng.standard_normal((2, 400, 3, 16, 16))
+    along, beside = band_split(0.5 * reference + 0.2 * noise, reference)
+    energy, sizes = band_energy(reference), band_sizes((3, 16, 16))
+    np.testing.assert_allclose(along + beside, band_energy(0.5 * reference + 0.2 * noise), rtol=1e-9)
+    # of the noise, one of N_m coefficients lies along the reference
+    np.testing.assert_allclose(along.mean(0), (0.25 * energy + 0.04).mean(0), rtol=0.05)
+    np.testing.assert_allclose(beside.mean(0), 0.04 * (sizes - 1), rtol=0.1)
+    scaled = [part for amplitude in (1.0, -2.0) for part in band_split(amplitude * reference, reference)]
+    np.testing.assert_allclose(scaled[2], 4 * scaled[0])
+    np.testing.assert_allclose(scaled[1] / energy, 0, atol=1e-12)
+
+
+def test_a_reference_with_an_empty_band_is_refused():
+    x = np.ones((1, 3, 4, 4))
+    with pytest.raises(ValueError, match="reference must be images with something in every band"):
+        band_split(x, x)
+    with pytest.raises(ValueError, match="reference must be of the images' shape"):
+        band_split(x, x[:, :1])
