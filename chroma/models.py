@@ -22,6 +22,7 @@ from chroma._check import invalid_argument
 from chroma._files import WEIGHTS, read_verified
 from chroma._fingerprint import fingerprint
 from chroma._hub import download_pipeline
+from chroma._inputs import check_inputs
 from chroma.schedulers.config import from_scheduler
 from chroma.schedules import Schedule
 
@@ -93,13 +94,31 @@ class Pipeline:
         if self.family == "flux":  # one token is 2 x 2 latents
             side = getattr(self.pipe, "default_sample_size")  # noqa: B009, of Flux alone
             return (config.in_channels // 4, side, side)
-        return (config.in_channels, config.sample_size, config.sample_size)
+        side = config.sample_size
+        if side is None:
+            must = "one whose network has a sample_size, the side for which it was trained"
+            raise invalid_argument("pipe", type(self.pipe).__name__, must)
+        height, width = (side, side) if isinstance(side, int) else side
+        return (config.in_channels, height, width)
 
     @cached_property
     def image_size(self) -> int:
         """The side in pixels of the images that the pipeline generates at the size it was trained for."""
         vae = getattr(self.pipe, "vae", None)
         return self.shape[-1] * (2 ** (len(vae.config.block_out_channels) - 1) if vae else 1)
+
+    def check_inputs(self) -> None:
+        """Refuse a pipeline whose network takes more than an image, a time and a prompt.
+
+        Inpainting, depth and edit models with channels of their own, class-conditional models, SDXL's refiner,
+        ControlNets and IP-Adapters predict something else without what they are given beside a prompt.
+
+        Raises:
+            ValueError: naming the component, setting or channels that this package does not pass to a network.
+
+        >>> Pipeline(load("emoji-8")).check_inputs()
+        """
+        check_inputs(self.pipe, self.network, self.family)
 
     @property
     def device(self) -> torch.device:

@@ -18,7 +18,7 @@ from chroma._check import check_finite, invalid_argument
 from chroma.chromatography import intensity, level_log_snr
 from chroma.models import DiffusersPipeline, Pipeline
 from chroma.process import NoisePredictor, eps_from_velocity, scales
-from chroma.prompts import encode
+from chroma.prompts import conditioning_names, encode
 from chroma.pyramid import bands, downsample, residual, upsample
 from chroma.schedulers.config import from_scheduler
 from chroma.schedules import Schedule
@@ -131,7 +131,7 @@ class UNetPredictor(NetworkPredictor):
         ValueError: for embeddings of another shape, and for another prediction type.
 
     >>> from chroma import from_scheduler, models
-    >>> from chroma.prompts import encode
+    >>> from chroma.prompts import conditioning_names, encode
     >>> pipe = models.load("emoji-8")
     >>> predictor = UNetPredictor(pipe.unet, from_scheduler(pipe.scheduler), encode(pipe, ""), "v_prediction")
     >>> predictor.channels, predictor(torch.zeros(1, 3, 8, 8), log_snr=0.0).shape
@@ -250,22 +250,33 @@ def from_pipeline(
         The predictor.
 
     Raises:
-        ValueError: for a pipeline of another class.
+        ValueError: for a pipeline of another class, one whose network takes more than image, time and prompt
+            (`chroma.models.Pipeline.check_inputs`), and a scheduler that does not tell what the network predicts.
 
     >>> from chroma import models
     >>> predictor = from_pipeline(models.load("emoji-8"), "a flat drawing of owl")
     >>> predictor(torch.zeros(2, 3, 8, 8), log_snr=0.0).shape
     torch.Size([2, 3, 8, 8])
     """
-    conditioning = prompt if isinstance(prompt, Mapping) else encode(pipe, prompt)
     view = Pipeline(pipe)
+    view.check_inputs()
+    conditioning = _of_pipeline(view, prompt) if isinstance(prompt, Mapping) else encode(pipe, prompt)
     if view.family in ("sd3", "flux"):
         return TransformerPredictor(view.network, conditioning)
-    if type(pipe.scheduler).__name__.startswith("EDM"):
+    prediction_type = getattr(pipe.scheduler.config, "prediction_type", None)
+    if type(pipe.scheduler).__name__.startswith("EDM") or prediction_type is None:
         scheduler = f"one with {type(pipe.scheduler).__name__}"
         raise invalid_argument("pipe", scheduler, "one whose network predicts noise or velocity")
-    prediction_type = pipe.scheduler.config.prediction_type
     return UNetPredictor(view.network, from_scheduler(pipe.scheduler), conditioning, prediction_type)
+
+
+def _of_pipeline(view: Pipeline, conditioning: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+    """The conditioning, refused unless it has all that `chroma.prompts.encode` makes for the pipeline."""
+    needed = conditioning_names(view)
+    if set(conditioning) != set(needed):
+        must = f"what encode makes for this pipeline, {', '.join(needed) or 'nothing'}"
+        raise invalid_argument("prompt", f"tensors {', '.join(conditioning) or 'none'}", must)
+    return conditioning
 
 
 def predict_batched(predictors: Sequence[NoisePredictor], x: torch.Tensor, log_snr: LogSNR) -> list[torch.Tensor]:
