@@ -4,34 +4,71 @@
 
     pipe(**switch_prompts(pipe, ["an HD photo of times square", "an oil painting of times square"], ["8x8"], steps=30))
 
-A pipeline calls ``callback_on_step_end`` after step i and uses what it returns in step i + 1, so the callback looks one
-step ahead: a prompt whose switch lies between the log-SNRs of steps i and i + 1 is used from step i + 1 on.
+A pipeline calls ``callback_on_step_end`` after each evaluation of its network and uses what it returns in the next one,
+so the callback looks one step ahead: a prompt whose switch lies between the log-SNRs of two evaluations is used from
+the second on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from copy import deepcopy
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 
 from chroma._check import invalid_argument
+from chroma._planned import default_of, image_size, planned_log_snrs
 from chroma.models import DiffusersPipeline, Pipeline
-from chroma.prompts import encode
+from chroma.prompts import NEGATIVE, pipeline_embeddings
 from chroma.schedulers.steps import step_log_snrs
 from chroma.switching import switch_log_snr
 
-# the tensors that each pipeline lets a callback change, and what `chroma.prompts.encode` calls them
-TENSORS = {
-    "StableDiffusionPipeline": {"prompt_embeds": "encoder_hidden_states"},
-    "StableDiffusionXLPipeline": {"prompt_embeds": "encoder_hidden_states", "add_text_embeds": "text_embeds"},
-    "StableDiffusion3Pipeline": {
-        "prompt_embeds": "encoder_hidden_states",
-        "pooled_prompt_embeds": "pooled_projections",
-    },
-    "FluxPipeline": {"prompt_embeds": "encoder_hidden_states"},
+# the tensors of the prompt that the callback of each pipeline can change
+_PROMPT, _SDXL, _SD3 = (
+    ("prompt_embeds",),
+    ("prompt_embeds", "add_text_embeds"),
+    ("prompt_embeds", "pooled_prompt_embeds"),
+)
+_CLASSES: tuple[tuple[tuple[str, ...], str], ...] = (
+    (
+        _PROMPT,
+        """StableDiffusionPipeline StableDiffusionImg2ImgPipeline StableDiffusionInpaintPipeline
+        StableDiffusionDepth2ImgPipeline StableDiffusionControlNetPipeline StableDiffusionControlNetImg2ImgPipeline
+        StableDiffusionControlNetInpaintPipeline StableDiffusionPAGPipeline StableDiffusionPAGImg2ImgPipeline
+        StableDiffusionPAGInpaintPipeline StableDiffusionControlNetPAGPipeline
+        StableDiffusionControlNetPAGInpaintPipeline LatentConsistencyModelPipeline
+        LatentConsistencyModelImg2ImgPipeline
+        StableDiffusionXLControlNetInpaintPipeline StableDiffusionXLControlNetUnionInpaintPipeline
+        StableDiffusionXLControlNetPAGPipeline StableDiffusionXLControlNetPAGImg2ImgPipeline
+        StableDiffusion3Img2ImgPipeline StableDiffusion3InpaintPipeline StableDiffusion3ControlNetPipeline
+        StableDiffusion3ControlNetInpaintingPipeline StableDiffusion3PAGPipeline StableDiffusion3PAGImg2ImgPipeline
+        FluxPipeline FluxImg2ImgPipeline FluxInpaintPipeline FluxFillPipeline FluxKontextPipeline
+        FluxKontextInpaintPipeline FluxControlPipeline FluxControlImg2ImgPipeline FluxControlInpaintPipeline
+        FluxControlNetPipeline FluxControlNetImg2ImgPipeline FluxControlNetInpaintPipeline""",
+    ),
+    (
+        _SDXL,
+        """StableDiffusionXLPipeline StableDiffusionXLImg2ImgPipeline StableDiffusionXLInpaintPipeline
+        StableDiffusionXLControlNetPipeline StableDiffusionXLControlNetImg2ImgPipeline
+        StableDiffusionXLControlNetUnionPipeline StableDiffusionXLControlNetUnionImg2ImgPipeline
+        StableDiffusionXLPAGPipeline StableDiffusionXLPAGImg2ImgPipeline StableDiffusionXLPAGInpaintPipeline""",
+    ),
+    (_SD3, "StableDiffusion3Pipeline"),
+)
+TENSORS = {name: tensors for tensors, names in _CLASSES for name in names.split()}
+_EMBEDDING = {"add_text_embeds": "pooled_prompt_embeds"}  # what `pipeline_embeddings` calls it
+_READING = ("clip_skip", "max_sequence_length")  # options of a call that change how prompts are encoded
+_SCALED = ("cross_attention_kwargs", "joint_attention_kwargs", "attention_kwargs")  # hold the scale of a LoRA
+_OWN = {
+    "prompt",
+    "prompt_embeds",
+    "pooled_prompt_embeds",
+    "num_inference_steps",
+    "callback_on_step_end",
+    "callback_on_step_end_tensor_inputs",
 }
 
 
@@ -41,64 +78,139 @@ def switch_prompts(
     at: Sequence[str | float],
     steps: int = 30,
     fraction: float = 0.5,
-    guidance_scale: float | None = None,
     size: int | None = None,
+    **options: Any,
 ) -> dict[str, Any]:
     """Make the keyword arguments for one call of a pipeline that goes through prompts in turn.
 
-    Flux's pooled embedding, a second and coarser reading of the prompt, stays that of the first prompt in use: its
-    pipeline has no way to change it.
+    All prompts are encoded here, with the options given here. Some tensors no callback can change, and these stay those
+    of the first prompt in use: the pooled embedding (a second and coarser encoding of the prompt), in Flux, in variants
+    of SD3 and in ControlNets of SDXL with inpainting or PAG; and all that a ControlNet itself is given, in variants of
+    SD3 and with PAG.
 
     Args:
-        pipe: a StableDiffusion, SDXL, SD3 or Flux pipeline.
+        pipe: a StableDiffusion, latent consistency, SDXL, SD3 or Flux pipeline: text-to-image, image-to-image,
+            inpainting, ControlNet, PAG or Kontext.
         prompts: in the order of their use.
         at: where each next prompt begins, one less than the prompts: a resolution of the latents, "8x8" (where
             `fraction` of that band is generated, by the paper's r_m), or a number, a log-SNR.
         steps: of the call.
         fraction: of a band, for switches given as a resolution.
-        guidance_scale: as the pipeline takes it; None leaves its default.
-        size: the side of the latents, if the call asks for another size than the model's own.
+        size: the side of the latents that a resolution refers to; by default that of the call's height, or the model's.
+        options: whatever else the call takes, such as guidance_scale, height and width, strength, timesteps or sigmas,
+            negative_prompt, clip_skip, max_sequence_length. prompt_2 and prompt_3 are one text, or one per prompt.
 
     Returns:
-        Keyword arguments for ``pipe(**...)``.
+        Keyword arguments for ``pipe(**...)``, `options` among them.
 
     Raises:
-        ValueError: for another class of pipeline, switches that are not increasing or do not fit the prompts, and a
-            prompt that would get no step.
+        ValueError: for another class of pipeline, an option that it does not have, switches that are not increasing or
+            do not fit the prompts, prompts that the model cannot distinguish, and a prompt that would get no step. The
+            call itself raises it after its first step if it is not the call that was planned.
 
     >>> from diffusers import DDIMScheduler, StableDiffusionPipeline
     >>> from chroma import models
     >>> owl = models.load("emoji-8")  # a small stand-in, without VAE: where Stable Diffusion has latents, it has pixels
     >>> parts = owl.text_encoder, owl.tokenizer, owl.unet, DDIMScheduler(steps_offset=1, clip_sample=False)
     >>> pipe = StableDiffusionPipeline(None, *parts, None, None, requires_safety_checker=False)
-    >>> call = switch_prompts(pipe, ["a flat drawing of owl", "a line drawing of owl"], ["4x4"], steps=20)
-    >>> call["prompt"], call["num_inference_steps"], call["callback_on_step_end_tensor_inputs"]
-    ('a flat drawing of owl', 20, ['prompt_embeds'])
+    >>> call = switch_prompts(pipe, ["a flat drawing of owl", "a line drawing of owl"], ["4x4"], 20, guidance_scale=3.0)
+    >>> call["prompt_embeds"].shape, call["num_inference_steps"], call["guidance_scale"]
+    (torch.Size([1, 77, 128]), 20, 3.0)
     """
     kind = type(pipe).__name__
     if kind not in TENSORS:
-        raise invalid_argument("pipe", kind, f"one of {', '.join(TENSORS)} (for IF, use chroma.predictors.composed)")
-    switches = _switches(prompts, at, fraction, size or Pipeline(pipe).shape[-1])
-
-    def prompt_index(log_snr: float) -> int:
-        return sum(log_snr >= switch for switch in switches)
-
-    planned = _planned_log_snrs(pipe, steps)
-    # an infinite switch means that a prompt is not to be used
-    if planned is not None and np.isfinite(switches).all():
-        _check_every_prompt_is_used([prompt_index(z) for z in planned], prompts, at, steps)
-    arguments = {
-        "prompt": prompts[prompt_index(-np.inf if planned is None else planned[0])],
+        must = "a StableDiffusion, LatentConsistencyModel, SDXL, SD3 or Flux pipeline whose callback changes prompts"
+        raise invalid_argument("pipe", kind, f"{must} (for IF, use chroma.predictors.composed)")
+    _check_options(pipe, options)
+    resolutions = any(isinstance(place, str) for place in at)
+    square, size = size is None, (size or _latent_side(pipe, options)) if resolutions else None
+    switch = _Switch(tuple(prompts), tuple(at), _switches(prompts, at, fraction, size), size, square)
+    planned = planned_log_snrs(pipe, steps, options)
+    first = switch.index(planned[0])
+    switch.check_steps(planned, f"steps={steps}")
+    embeddings = _embeddings(pipe, prompts, options)
+    _check_distinct(prompts, embeddings)
+    copies = _copies(pipe, options)
+    consumed = {*NEGATIVE, "prompt_2", "prompt_3", *copies}
+    reading = {name: options.get(name, default_of(pipe, name)) for name in _READING} | {"lora_scale": _lora(options)}
+    return {
+        **{name: value for name, value in options.items() if name not in consumed},
+        **{name: tensor.repeat_interleave(copies.get(_COPIES, 1), 0) for name, tensor in embeddings[first].items()},
+        **dict.fromkeys(copies, 1),
         "num_inference_steps": steps,
-        "callback_on_step_end": _callback(TENSORS[kind], [encode(pipe, prompt) for prompt in prompts], prompt_index),
-        "callback_on_step_end_tensor_inputs": list(TENSORS[kind]),
+        "callback_on_step_end": _Callback(switch, first, TENSORS[kind], embeddings, reading),
+        "callback_on_step_end_tensor_inputs": ["latents", *TENSORS[kind]],
     }
-    return arguments | ({} if guidance_scale is None else {"guidance_scale": guidance_scale})
 
 
-def _switches(prompts: Sequence[str], at: Sequence[str | float], fraction: float, size: int) -> list[float]:
+@dataclass(frozen=True)
+class _Switch:
+    """Which prompt belongs to which log-SNR.
+
+    `log_snrs` are those from which each prompt but the first is used; a resolution is one of latents with a side of
+    `size`, which are `square` unless the caller gave their size.
+    """
+
+    prompts: tuple[str, ...]
+    at: tuple[str | float, ...]
+    log_snrs: list[float]
+    size: int | None
+    square: bool
+
+    def index(self, log_snr: float) -> int:
+        return sum(log_snr >= switch for switch in self.log_snrs)
+
+    def check_steps(self, log_snrs: np.ndarray, steps: str) -> None:
+        """Refuse steps that leave out a prompt; an infinite switch means that a prompt is not to be used."""
+        used = {self.index(z) for z in log_snrs}
+        for i, prompt in enumerate(self.prompts):
+            if i not in used and np.isfinite(self.log_snrs).all():
+                raise ValueError(
+                    f"prompt {i + 1}, {prompt!r}, would get no step: with at={list(self.at)} and {steps} no step lies "
+                    "in its part of the generation; at must be another resolution, or steps must be more"
+                )
+
+
+def _check_options(pipe: Any, options: Mapping[str, Any]) -> None:
+    known = inspect.signature(type(pipe).__call__).parameters
+    for name, value in options.items():
+        if name in _OWN:
+            raise invalid_argument(name, "a value of its own", "left to switch_prompts, which makes it")
+        if name not in known:
+            must = f"left out: it must be an argument of {type(pipe).__name__}"
+            raise invalid_argument(name, value, must)
+    for name in NEGATIVE:
+        if not isinstance(options.get(name, ""), (str, type(None))):
+            raise invalid_argument(name, options[name], "one text, for the whole generation")
+    if options.get("skip_guidance_layers") is not None:
+        raise invalid_argument("skip_guidance_layers", options["skip_guidance_layers"], _NO_LAYERS)
+
+
+_NO_LAYERS = "None: its second prediction would stay with the first prompt"
+_COPIES = "num_images_per_prompt"
+
+
+def _copies(pipe: Any, options: Mapping[str, Any]) -> dict[str, int]:
+    """SD3 and Flux do not repeat embeddings for several images: they are given as many prompts instead."""
+    return {_COPIES: options.get(_COPIES, 1)} if Pipeline(pipe).family in ("sd3", "flux") else {}
+
+
+def _lora(options: Mapping[str, Any]) -> float | None:
+    return next((options[name].get("scale") for name in _SCALED if options.get(name)), None)
+
+
+def _latent_side(pipe: Any, options: Mapping[str, Any]) -> int:
+    """The side of the latents of the call, where a switch is one of their resolutions."""
+    sides = [side // pipe.vae_scale_factor for side in image_size(pipe, options)]
+    if sides[0] != sides[1]:
+        must = "given: the side of the latents that a resolution refers to, for the latents are not square"
+        raise invalid_argument("size", f"{sides[0]} x {sides[1]} latents", must)
+    return sides[0]
+
+
+def _switches(prompts: Sequence[str], at: Sequence[str | float], fraction: float, size: int | None) -> list[float]:
     """The log-SNR from which each prompt but the first is used."""
-    if not all(isinstance(prompt, str) for prompt in prompts):
+    if not prompts or not all(isinstance(prompt, str) for prompt in prompts):
         raise invalid_argument("prompts", prompts, "a list of texts, one for each part of the generation")
     if len(at) != len(prompts) - 1:
         raise invalid_argument("at", at, f"of length {len(prompts) - 1}, one less than the prompts")
@@ -113,43 +225,112 @@ def _switches(prompts: Sequence[str], at: Sequence[str | float], fraction: float
     return switches
 
 
-def _check_every_prompt_is_used(
-    indices: list[int], prompts: Sequence[str], at: Sequence[str | float], steps: int
-) -> None:
-    for i, prompt in enumerate(prompts):
-        if i not in indices:
-            raise ValueError(
-                f"prompt {i + 1}, {prompt!r}, would get no step: with at={list(at)} and steps={steps} no step lies in "
-                "its part of the generation; use another resolution or more steps"
-            )
+def _embeddings(pipe: Any, prompts: Sequence[str], options: Mapping[str, Any]) -> list[dict[str, torch.Tensor]]:
+    """What `chroma.prompts.pipeline_embeddings` makes of each prompt, with the options of the call."""
+    taken = inspect.signature(pipe.encode_prompt).parameters
+    shared = {name: options[name] for name in (*NEGATIVE, *_READING) if options.get(name) is not None}
+    if _lora(options) is not None and "lora_scale" in taken:
+        shared["lora_scale"] = _lora(options)
+    own: list[dict[str, Any]] = [{} for _ in prompts]
+    for name in ("prompt_2", "prompt_3"):
+        texts = options.get(name)
+        if texts is None:
+            continue
+        texts = [texts] * len(prompts) if isinstance(texts, str) else list(texts)
+        if len(texts) != len(prompts):
+            raise invalid_argument(name, f"{len(texts)} texts", f"one text, or {len(prompts)}, one for each prompt")
+        for one, text in zip(own, texts, strict=True):
+            one[name] = text
+    return [pipeline_embeddings(pipe, prompt, **shared, **one) for prompt, one in zip(prompts, own, strict=True)]
 
 
-def _callback(
-    tensors_of: dict[str, str], conditionings: list[dict[str, torch.Tensor]], prompt_index: Callable[[float], int]
-) -> Callable[..., dict]:
+def _check_distinct(prompts: Sequence[str], embeddings: Sequence[Mapping[str, torch.Tensor]]) -> None:
+    for i in range(len(prompts) - 1):
+        texts, pair = prompts[i : i + 2], embeddings[i : i + 2]
+        if texts[0] != texts[1] and all(torch.equal(pair[0][name], pair[1][name]) for name in pair[0]):
+            must = "texts that the model can distinguish"
+            raise invalid_argument("prompts", f"{texts[0]!r} and {texts[1]!r}, which it encodes alike", must)
+
+
+@dataclass
+class _Callback:
     """What the pipeline calls at the end of each step, to put the next prompt's tensors in place."""
 
-    def at_step_end(running, i, timestep, tensors):
-        log_snrs = step_log_snrs(running.scheduler)
-        if i + 1 == len(log_snrs) or prompt_index(log_snrs[i]) == prompt_index(log_snrs[i + 1]):
+    switch: _Switch
+    first: int
+    tensors: tuple[str, ...]
+    embeddings: list[dict[str, torch.Tensor]]
+    reading: dict[str, Any]
+    indices: dict[int, int] = field(default_factory=dict, init=False)  # of the prompts, by the scheduler's steps
+
+    def __call__(self, running: Any, i: int, timestep: Any, tensors: Mapping[str, torch.Tensor]) -> dict:
+        if i == 0:
+            start, log_snrs = _steps_from(running, timestep)
+            self._check_call(running, log_snrs, tensors["latents"])
+            self.indices = {start + k: self.switch.index(z) for k, z in enumerate(log_snrs)}
+        counted = getattr(running.scheduler, "step_index", None)  # a scheduler that has none takes its steps one by one
+        following = min(self.indices) + i + 1 if counted is None else counted
+        if self.indices.get(following) in (None, self.indices.get(following - 1)):
             return {}
-        conditioning = conditionings[prompt_index(log_snrs[i + 1])]
-        # with guidance the pipeline holds negative and positive prompts in one tensor, the positive ones last
-        parts = 2 if getattr(running, "do_classifier_free_guidance", False) else 1
-        changed = {}
-        for name, key in tensors_of.items():
-            current, following = tensors[name], conditioning[key].to(tensors[name])
-            positive = following.repeat_interleave(len(current) // parts, 0)
-            changed[name] = torch.cat([current[: len(current) - len(positive)], positive])
-        return changed
+        embeddings, images = self.embeddings[self.indices[following]], len(tensors["latents"])
+        guided = getattr(running, "do_classifier_free_guidance", False) and Pipeline(running).family != "flux"
+        negative = images if guided else 0
+        return {
+            name: _replaced(tensors[name], negative, embeddings[_EMBEDDING.get(name, name)]) for name in self.tensors
+        }
 
-    return at_step_end
+    def _check_call(self, running: Any, log_snrs: np.ndarray, latents: torch.Tensor) -> None:
+        """Refuse a call that differs from what was passed to `switch_prompts`."""
+        given = _running_arguments(running)
+        for name, used in self.reading.items():
+            value = _lora(given) if name == "lora_scale" else given.get(name, used)
+            if given and value != used:
+                must = f"passed to switch_prompts, which encoded the prompts with {used!r}"
+                raise invalid_argument(name, f"{value!r} in the call", must)
+        if given.get("skip_guidance_layers") is not None:
+            raise invalid_argument("skip_guidance_layers", given["skip_guidance_layers"], _NO_LAYERS)
+        if self.switch.size is not None and not _has_side(latents, self.switch.size, self.switch.square):
+            must = f"passed to switch_prompts as the side of the latents, in place of {self.switch.size}"
+            raise invalid_argument("size", f"latents of shape {tuple(latents.shape)}", must)
+        if self.switch.index(log_snrs[0]) != self.first:
+            must = "passed to switch_prompts, for they decide with which prompt the call starts"
+            what = "options that change the steps (strength, sigmas, height, ...)"
+            raise invalid_argument(what, f"a first step at log-SNR {log_snrs[0]:.3g}", must)
+        self.switch.check_steps(log_snrs, f"the {len(log_snrs)} steps of this call")
 
 
-def _planned_log_snrs(pipe: Any, steps: int) -> np.ndarray | None:
-    """The log-SNRs of the call to come; None for a flow whose shift depends on the image: it starts at pure noise."""
-    if pipe.scheduler.config.get("use_dynamic_shifting"):
-        return None
-    scheduler = deepcopy(pipe.scheduler)
-    scheduler.set_timesteps(steps)
-    return step_log_snrs(scheduler)
+def _replaced(current: torch.Tensor, negative: int, embedding: torch.Tensor) -> torch.Tensor:
+    """With guidance, a tensor holds the negative prompt and then the positive one: once, or twice with PAG."""
+    count = len(current) - negative
+    return torch.cat([current[:negative], embedding.to(current).expand(count, *embedding.shape[1:])])
+
+
+def _steps_from(running: Any, timestep: Any) -> tuple[int, np.ndarray]:
+    """Where in the scheduler's steps a call started, whose first step has just ended, and the log-SNRs from there."""
+    scheduler, log_snrs = running.scheduler, step_log_snrs(running.scheduler)
+    count = getattr(running, "num_timesteps", None) or len(log_snrs)
+    if getattr(scheduler, "step_index", None) is not None:
+        start = scheduler.step_index - 1
+    else:
+        places = np.flatnonzero(scheduler.timesteps.cpu().numpy() == float(timestep))
+        left_out = len(log_snrs) - count
+        start = left_out if left_out in places else int(places[0])  # PNDM has one timestep twice
+    return start, log_snrs[start : start + count]
+
+
+def _has_side(latents: torch.Tensor, size: int, square: bool) -> bool:
+    """Whether latents, (B, C, H, W) or Flux's tokens of 2 x 2 latents, (B, tokens, C), have `size` as a side."""
+    if latents.ndim == 4:
+        return set(latents.shape[2:]) == {size} if square else size in latents.shape[2:]
+    area = 4 * latents.shape[1]
+    return area == size**2 if square else area % size == 0 and 1 / 8 <= area / size**2 <= 8
+
+
+def _running_arguments(running: Any) -> dict[str, Any]:
+    """The arguments of the call that is running: a pipeline keeps them to itself, but its frame has them."""
+    code = inspect.unwrap(type(running).__call__).__code__
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code is not code:
+        frame = frame.f_back
+    names = (*_READING, *_SCALED, "skip_guidance_layers")
+    return {} if frame is None else {name: frame.f_locals[name] for name in names if name in frame.f_locals}

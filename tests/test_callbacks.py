@@ -80,7 +80,7 @@ def test_several_images_of_a_prompt_change_together():
         ),
         (
             lambda: switch_prompts(tiny("IFPipeline"), ["a", "b"], ["4x4"]),
-            "pipe must be one of StableDiffusionPipeline",
+            "pipe must be a StableDiffusion, .*; got IFPipeline",
         ),
         (lambda: switch_prompts(tiny(KINDS[0]), ["a", "b"], []), "at must be of length 1, one less than the prompts"),
         (lambda: switch_prompts(tiny(KINDS[0]), ["a", "b"], ["3x3"]), "resolution must be one of 8x8, 4x4"),
