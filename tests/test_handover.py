@@ -290,3 +290,42 @@ def test_the_schedule_of_a_scheduler_is_read_from_what_it_does():
 def test_only_diffusers_knows_some_lists():
     with pytest.raises(UnknownScheduler):
         plan(latent_diffusion("DDPMScheduler"), None, timesteps=[999, 5])
+
+
+def test_more_steps_than_training_timesteps_are_not_merged():
+    config = latent_diffusion("EulerDiscreteScheduler", timestep_spacing="leading")
+    with pytest.raises(
+        ValueError, match="steps must be fewer with this EulerDiscreteScheduler; got 1500, of which 1 and 2"
+    ):
+        plan_steps(config, 1500)
+
+
+def test_the_end_of_wuerstchens_list_is_no_step():
+    given = plan_steps({"_class_name": "DDPMWuerstchenScheduler"}, None, timesteps=[1.0, 0.6, 0.2])
+    np.testing.assert_allclose(given.timesteps, [1.0, 0.6])
+    assert len(plan_steps({"_class_name": "DDPMWuerstchenScheduler"}, 10).log_snrs) == 10
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"_class_name": "EDMEulerScheduler", "rho": 0.0}, "EDMEulerScheduler"),
+        ({"_class_name": "EDMEulerScheduler", "rho": 0.001}, "EDMEulerScheduler"),
+        ({"_class_name": "EDMEulerScheduler", "sigma_min": -1.0}, "EDMEulerScheduler"),
+        ({"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 0.0}, "FlowMatchEulerDiscreteScheduler"),
+        ({"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": "3"}, "FlowMatchEulerDiscreteScheduler"),
+        ({"_class_name": "DDIMScheduler", "num_train_timesteps": "1000"}, "DDIMScheduler"),
+        ({"_class_name": "DDIMScheduler", "beta_end": 3.0}, "DDIMScheduler"),
+        ({"_class_name": "DDIMScheduler", "trained_betas": [0.1, 0.2]}, "DDIMScheduler"),
+        ({"_class_name": "DDIMScheduler", "timestep_spacing": None}, "DDIMScheduler"),
+        ({"_class_name": "DPMSolverMultistepScheduler", "algorithm_type": "dpmsolver"}, "final_sigmas_type"),
+        (
+            {**FLUX, "max_image_seq_len": 256},
+            "base_shift, max_shift, base_image_seq_len, max_image_seq_len are numbers",
+        ),
+        ({**FLUX, "time_shift_type": "cubic"}, "time_shift_type"),
+    ],
+)
+def test_settings_that_no_scheduler_can_have_are_refused_in_one_sentence(config, words):
+    with pytest.raises(ValueError, match=words):
+        plan_steps(config, 5, 1024)

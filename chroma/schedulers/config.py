@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from chroma._check import invalid_argument
+from chroma._check import check_int, invalid_argument
 from chroma.schedulers.mixture import mixes_like_flow, setting
 from chroma.schedulers.settings import FOLLOWED, followed_settings
 from chroma.schedules import EDM, Discrete, RectifiedFlow, Schedule
@@ -41,6 +41,7 @@ def flow_mu(config: Mapping, tokens: int | None = None) -> float:
     if tokens is None:
         must = "passed with the number of tokens of its image (tokens=height * width // 4, in latents), or with mu"
         raise invalid_argument("scheduler", "one with use_dynamic_shifting", must)
+    tokens = check_int("tokens", tokens, 1)
     defaults = FOLLOWED["FlowMatchEulerDiscreteScheduler"]
     settings = {key: config.get(key, defaults[key]) for key in _OF_MU}
     try:
@@ -122,8 +123,16 @@ def from_scheduler(scheduler: Any, tokens: int | None = None) -> Schedule:
         alphas = np.array(alphas.cpu() if hasattr(alphas, "cpu") else alphas, dtype=np.float64)
         if setting(scheduler, "rescale_betas_zero_snr"):
             alphas[-1] = 0.0  # some schedulers keep 2^-24 here, lest their sigma be infinite
-        return Discrete(alphas)
+        return _discrete(name, alphas)
     raise _unreadable(name)
+
+
+def _discrete(name: str, alphas: np.ndarray) -> Discrete:
+    try:
+        return Discrete(alphas)
+    except ValueError as error:
+        must = "one whose alphas_cumprod fall from 1 towards 0"
+        raise invalid_argument("scheduler", f"{name} with alphas_cumprod that do not", must) from error
 
 
 def _shift_of(scheduler: Any, tokens: int | None) -> Any:
@@ -227,4 +236,5 @@ def schedule_from_config(config: Mapping, tokens: int | None = None) -> Schedule
         return _flow(flow_shift(settings, tokens))
     if "rho" in settings:
         return _edm(name, settings)
-    return Discrete(alphas_cumprod_from_config(settings))
+    with np.errstate(all="ignore"):
+        return _discrete(name, alphas_cumprod_from_config(settings))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from chroma._check import check_int, invalid_argument
+from chroma._check import check_finite, check_int, invalid_argument
 from chroma.schedulers.config import flow_mu
 from chroma.schedulers.mixture import setting
 from chroma.schedulers.settings import UnknownScheduler
@@ -60,6 +60,8 @@ def plan_steps(
     name = type(own).__name__
     if not hasattr(own, "set_timesteps") or not hasattr(own, "config"):
         raise invalid_argument("scheduler", name, "a diffusers scheduler (with set_timesteps and config)")
+    if mu is not None:
+        mu = check_finite("mu", mu)
     arguments: dict[str, Any] = {"mu": mu, "sigmas": sigmas, "timesteps": timesteps}
     if setting(own, "use_dynamic_shifting") and mu is None:
         arguments["mu"] = flow_mu(own.config, tokens)

@@ -109,10 +109,11 @@ def _probe(scheduler: Any) -> Any:
         if torch.is_tensor(value):
             value = value.detach().cpu()
             setattr(probe, name, value.double() if value.is_floating_point() and name != "timesteps" else value)
+    continuous = probe.timesteps.is_floating_point() and not hasattr(probe, "sigmas")
+    if continuous and hasattr(probe, "previous_timestep"):
+        probe.timesteps = probe.timesteps[:-1]  # Wuerstchen's list ends with the time of the finished image
     if len(probe.timesteps) == 0:
         raise _not_a_mixture(scheduler, "it has no timesteps")
-    if probe.timesteps.is_floating_point() and not hasattr(probe, "sigmas") and probe.timesteps[-1] == 0:
-        probe.timesteps = probe.timesteps[:-1]  # Wuerstchen's list holds the time of the finished image too
     return probe
 
 
@@ -137,6 +138,8 @@ def _mixed(probe: Any) -> tuple[np.ndarray, np.ndarray]:
             return float(probe.scale_noise(sample=image, timestep=timestep, noise=noise))
         return float(probe.add_noise(original_samples=image, noise=noise, timesteps=timestep))
 
+    if not hasattr(probe, "add_noise") and not hasattr(probe, "scale_noise"):
+        return _tabulated(probe)
     rows = []
     try:
         for index in range(len(probe.timesteps)):
@@ -146,18 +149,22 @@ def _mixed(probe: Any) -> tuple[np.ndarray, np.ndarray]:
             if abs(mix(one, one, timestep) - image - noise) > 1e-9 * (1 + abs(image) + abs(noise)):
                 raise _not_a_mixture(probe, "it does not add noise to an image in proportion")
             rows.append((image, noise))
-    except (AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError) as error:
-        return _tabulated(probe, error)
+    except NotImplementedError:
+        return _tabulated(probe)
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError) as error:
+        raise _not_a_mixture(probe, f"it cannot add noise to an image at its own timesteps ({error})") from error
     image_weights, noise_weights = np.array(rows).T
     return image_weights, noise_weights
 
 
-def _tabulated(probe: Any, error: Exception) -> tuple[np.ndarray, np.ndarray]:
+def _tabulated(probe: Any) -> tuple[np.ndarray, np.ndarray]:
     """The weights by the table of alphas, for the schedulers that have no `add_noise` of their own."""
     if not hasattr(probe, "alphas_cumprod") or probe.timesteps.is_floating_point():
-        raise _not_a_mixture(probe, "it has no add_noise or scale_noise that mixes an image with noise") from error
-    alphas = np.asarray(probe.alphas_cumprod)[np.asarray(probe.timesteps)]
-    return np.sqrt(alphas), np.sqrt(1 - alphas)
+        raise _not_a_mixture(probe, "it has no add_noise or scale_noise, and no table of alphas")
+    alphas, timesteps = np.asarray(probe.alphas_cumprod), np.asarray(probe.timesteps)
+    if not ((timesteps >= 0) & (timesteps < len(alphas))).all():
+        raise _not_a_mixture(probe, f"its timesteps are not within its table of {len(alphas)} alphas")
+    return np.sqrt(alphas[timesteps]), np.sqrt(1 - alphas[timesteps])
 
 
 def _sigmas_of_second_order(probe: Any) -> np.ndarray:

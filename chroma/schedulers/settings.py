@@ -71,10 +71,8 @@ _FOLLOWED_VALUES: dict[str, tuple[Any, ...]] = {
     "time_shift_type": ("exponential", "linear"),
 }
 _COUNTS = ("num_train_timesteps", "original_inference_steps", "base_image_seq_len", "max_image_seq_len")
-_NUMBERS = (
-    *_COUNTS,
-    *("beta_start", "beta_end", "steps_offset", "sigma_min", "sigma_max", "rho", "shift", "base_shift", "max_shift"),
-)
+_POSITIVE = ("sigma_min", "sigma_max", "rho", "shift")
+_NUMBERS = (*_COUNTS, *_POSITIVE, "beta_start", "beta_end", "steps_offset", "base_shift", "max_shift")
 # the settings that change what a step computes, not where it is, whatever their value ...
 _NEUTRAL = {
     "clip_sample",
@@ -161,7 +159,11 @@ def _is_followed(key: str, value: Any) -> bool:
         return any(_same(value, allowed) for allowed in _FOLLOWED_VALUES[key])
     if key in _NUMBERS:
         integer = isinstance(value, int) and not isinstance(value, bool)
-        return (integer and value > 0) if key in _COUNTS else integer or isinstance(value, float)
+        if not (integer or (isinstance(value, float) and key not in _COUNTS)):
+            return False
+        return value > 0 or key not in (*_COUNTS, *_POSITIVE)
+    if key == "shift_terminal":
+        return value is None or (isinstance(value, float) and 0 < value < 1)
     return True
 
 

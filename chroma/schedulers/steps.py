@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from chroma._check import check_int, invalid_argument
+from chroma._check import check_finite, check_int, invalid_argument
 from chroma.schedulers.config import alphas_cumprod_from_config, flow_mu
 from chroma.schedulers.mixture import step_weights
 from chroma.schedulers.settings import followed_settings, unknown_scheduler
@@ -21,6 +22,7 @@ KARRAS_RHO = 7  # diffusers' own, whatever the scheduler
 FRACTIONAL = ("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler", "LMSDiscreteScheduler")
 LAST_DROPPED = ("DPMSolverMultistepScheduler", "UniPCMultistepScheduler")
 ZERO_SNR_ALPHA = 2.0**-24  # what the schedulers with sigmas have in place of 0, lest their sigma be infinite
+LEAST_NOISE = 1e-5  # 1 - alpha; of less than this, diffusers' float32 has no two digits
 ROUNDING = 1e-4  # two log-SNRs that are nearer than this are one
 FALL = 0.05  # what float32 makes of a log-SNR that two evaluations share
 
@@ -130,14 +132,15 @@ def check_given(steps: int | None, sigmas: Sequence[float] | None, timesteps: Se
     for name, values in (("sigmas", sigmas), ("timesteps", timesteps)):
         if values is None:
             continue
+        shown = reprlib.repr(values if isinstance(values, str) else list(values) if np.iterable(values) else values)
         try:
             numbers = np.asarray(values, dtype=np.float64)
         except (TypeError, ValueError) as error:
-            raise invalid_argument(name, values, "a list of numbers") from error
+            raise invalid_argument(name, shown, "a list of numbers") from error
         if numbers.ndim != 1 or not numbers.size or not np.isfinite(numbers).all() or (numbers < 0).any():
-            raise invalid_argument(name, values, "a list of at least one finite number, none of them negative")
+            raise invalid_argument(name, shown, "a list of at least one finite number, none of them negative")
         if (np.diff(numbers) >= 0).any():
-            raise invalid_argument(name, values, "in falling order, from noise to image")
+            raise invalid_argument(name, shown, "in falling order, from noise to image")
         if steps is not None and check_int("steps", steps, 1) != len(numbers) - (len(numbers) > 1 and numbers[-1] == 0):
             raise invalid_argument("steps", steps, f"left out or {len(numbers)}, the number of {name}")
 
@@ -174,6 +177,8 @@ def plan(
     array([750., 500., 250.,   0.])
     """
     check_given(steps, sigmas, timesteps)
+    if mu is not None:
+        mu = check_finite("mu", mu)
     settings, name = followed_settings(config), config["_class_name"]
     if name == "FlowMatchEulerDiscreteScheduler":
         return _flow_plan(settings, steps, tokens, mu, sigmas, timesteps)
@@ -181,7 +186,7 @@ def plan(
         raise unknown_scheduler(f"{name} with mu, sigmas or timesteps of its own", "")
     count = check_int("steps", steps, 1)
     if "rho" in settings:
-        return _edm_plan(settings, count)
+        return _edm_plan(name, settings, count)
     return _table_plan(name, settings, count)
 
 
@@ -223,7 +228,7 @@ def _flow_plan(
             sigmas, timesteps = pipeline_lists(settings, check_int("steps", steps, 1))
     shift = settings["shift"]
     if dynamic and mu is not None:
-        shift = mu if settings["time_shift_type"] == "linear" else np.exp(mu)
+        shift = mu if settings["time_shift_type"] == "linear" else float(np.exp(mu))
 
     def shifted(sigma):
         return shift * sigma / (1 + (shift - 1) * sigma)
@@ -234,9 +239,10 @@ def _flow_plan(
         weights = np.asarray(timesteps, dtype=np.float64) / count
     else:  # from the largest sigma to the smallest, which is shifted already unless the shift is the image's
         weights = np.linspace(1, 1 / count if dynamic else shifted(1 / count), check_int("steps", steps, 1))
-    weights = shifted(weights)
-    if settings["shift_terminal"]:
-        weights = 1 - (1 - weights) * (1 - settings["shift_terminal"]) / (1 - weights[-1])
+    with np.errstate(all="ignore"):  # what is not finite then is left to diffusers
+        weights = shifted(weights)
+        if settings["shift_terminal"]:
+            weights = 1 - (1 - weights) * (1 - settings["shift_terminal"]) / (1 - weights[-1])
     times = (1 - weights if settings["invert_sigmas"] else weights) * count
     if timesteps is not None and not settings["invert_sigmas"]:
         times = np.asarray(timesteps, dtype=np.float64)
@@ -245,19 +251,23 @@ def _flow_plan(
     return distinct_steps(times, flow_log_snr(weights), len(weights), "FlowMatchEulerDiscreteScheduler")
 
 
-def _edm_plan(settings: Mapping, steps: int) -> Plan:
-    low, high = (settings[key] ** (1 / settings["rho"]) for key in ("sigma_min", "sigma_max"))
-    sigmas = np.linspace(high, low, steps) ** settings["rho"]
-    return distinct_steps(0.25 * np.log(sigmas), -2 * np.log(sigmas), steps, "EDM")
+def _edm_plan(name: str, settings: Mapping, steps: int) -> Plan:
+    with np.errstate(all="ignore"):
+        low, high = np.array([settings["sigma_min"], settings["sigma_max"]], dtype=float) ** (1 / settings["rho"])
+        sigmas = np.linspace(high, low, steps) ** settings["rho"]
+    if not (np.isfinite(sigmas) & (sigmas > 0)).all():
+        raise unknown_scheduler(f"{name} with rho={settings['rho']}, of which a sigma is not a finite number > 0", "")
+    return distinct_steps(0.25 * np.log(sigmas), -2 * np.log(sigmas), steps, name)
 
 
 def _table_plan(name: str, settings: Mapping, steps: int) -> Plan:
     """The steps of a scheduler that has a table of alphas, one per training step."""
-    alphas = alphas_cumprod_from_config(settings)
+    with np.errstate(all="ignore"):
+        alphas = alphas_cumprod_from_config(settings)
     if settings.get("rescale_betas_zero_snr") and name in (*FRACTIONAL, *LAST_DROPPED):
         alphas[-1] = ZERO_SNR_ALPHA
-    if not ((alphas >= 0) & (alphas < 1)).all() or (np.diff(alphas) >= 0).any():
-        raise unknown_scheduler(f"{name} with alphas that do not fall", "")
+    if not ((alphas >= 0) & (alphas <= 1 - LEAST_NOISE)).all() or (np.diff(alphas) >= 0).any():
+        raise unknown_scheduler(f"{name} with alphas that do not fall within [0, 1 - {LEAST_NOISE:g}]", "")
     log_snrs, count = alpha_log_snr(alphas), len(alphas)
     timesteps = _timesteps(name, settings, steps)
     if count != settings["num_train_timesteps"] or len(timesteps) != steps or timesteps.min() < 0:
