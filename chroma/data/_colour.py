@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
 SRGB = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)  # of white, red, green and blue, as in a PNG's cHRM
 ADOBE = (0.3127, 0.3290, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06)
+DISPLAY_P3 = (0.3127, 0.3290, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06)
+BT2020 = (0.3127, 0.3290, 0.708, 0.292, 0.17, 0.797, 0.131, 0.046)
 BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 D50 = np.array([0.9642, 1.0, 0.8249])  # XYZ of the white of ICC profiles
+SRGB_CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)  # of pixels p: (a p + b)^g from d on, and c p below
 NO_OPTIMISATION = 0x0100  # LittleCMS's cmsFLAGS_NOOPTIMIZE: its tables are too coarse for the dark end of a grey curve
 
 
@@ -125,11 +128,11 @@ def lab_to_srgb(picture: Image.Image) -> Image.Image:
 
 
 @functools.lru_cache(maxsize=64)
-def power_profile(gamma: float, chromaticities: Sequence[float], grey: bool = False) -> bytes:
-    """Write the ICC profile of a display whose light is a power of the pixels, as the gAMA and cHRM of a PNG state it.
+def display_profile(gamma: float | None, chromaticities: Sequence[float], grey: bool = False) -> bytes:
+    """Write the ICC profile of a display, from what the chunks gAMA and cHRM of a PNG state.
 
     Args:
-        gamma: of the image: pixels are light to this power, 0.45455 for most.
+        gamma: of the image: pixels are light to this power, 0.45455 for most; None for the curve of sRGB.
         chromaticities: x and y of white, red, green and blue.
         grey: whether it is for grey pixels.
 
@@ -139,10 +142,11 @@ def power_profile(gamma: float, chromaticities: Sequence[float], grey: bool = Fa
     Raises:
         ColourError: if there is no display with these numbers.
     """
-    if not 0.01 < gamma < 100:
+    if gamma is not None and not 0.01 < gamma < 100:
         raise ColourError(f"a gamma of {gamma:g} has no meaning")
     tags = {b"wtpt": _xyz_tag(D50)}
-    curve = b"para" + struct.pack(">4x2Hi", 0, 0, round(65536 / gamma))
+    kind, numbers = (3, SRGB_CURVE) if gamma is None else (0, (1 / gamma,))
+    curve = b"para" + struct.pack(f">4xH2x{len(numbers)}i", kind, *(round(number * 65536) for number in numbers))
     if grey:
         tags[b"kTRC"] = curve
     else:

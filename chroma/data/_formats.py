@@ -166,7 +166,7 @@ def _describe_tiff(file: IO[bytes]) -> str:
         file.seek(tags.next)
         tags.load(file)
         bits, photometric = max(tags[BITSPERSAMPLE]), tags[PHOTOMETRIC_INTERPRETATION]
-        kind = f"of {bits} bits per sample and photometric interpretation {photometric}"
+        kind = f"{bits} bits per sample and photometric interpretation {photometric}"
+        return f"a TIFF of {kind}, which Pillow does not read"
     except Exception:  # damaged
-        kind = "of a kind"
-    return f"a TIFF {kind}, which Pillow does not read"
+        return "a TIFF that is damaged, or of a kind that Pillow does not read"

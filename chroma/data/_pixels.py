@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -17,9 +16,9 @@ from chroma.data._source import WIDE, Source, describe_pixels, orientation
 from chroma.data.store import area_mean, centre_square
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from PIL import Image, ImageFile
 
-STRIP = 2**20  # pixels that are floats at a time
+STRIP = 2**18  # pixels that are converted at a time
 BYTE_MODES = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "LAB", "HSV"}
 
 
@@ -59,19 +58,31 @@ def decode(path: Path, out: np.ndarray, reserve: Callable[[int], AbstractContext
             raise ValueError(f"{width} x {height} pixels, smaller than {size} x {size}")
         source = describe_pixels(file, path)
         with reserve(width * height):
-            picture = _load(file, path)
-            turn = orientation(file, source)
-            if turn is not None:
-                picture = picture.transpose(turn)
-            original_size = picture.size
-            times, box = centre_square(*original_size, size)
-            if box != (0, 0, *original_size):
-                picture = picture.crop(box)
-            values, to_rgb = _meaning(picture, source)
-            pixels = _reduce(values, times, to_rgb)
+            pixels, original_size = _read_square(file, path, size, source)
+            file.close()  # its pixels are free before the next image begins
     out[:] = pixels
+    source.remarks |= set() if source.visible else {"transparent"}
+    source.remarks |= {"dim"} if source.white == WIDE and 0 < source.most < 2**12 else set()
     grey = bool((pixels[0] == pixels[1]).all() and (pixels[0] == pixels[2]).all())
     return Picture(original_size, grey, frozenset(source.remarks))
+
+
+def _read_square(
+    file: ImageFile.ImageFile, path: Path, size: int, source: Source
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """Read the pixels of an image, and reduce its centre square; return also the size of the upright image."""
+    picture = _load(file, path)
+    turn = orientation(file, source)
+    if turn is not None:
+        picture = picture.transpose(turn)
+    times, (left, top, right, bottom) = centre_square(*picture.size, size)
+    rows = max(1, STRIP // ((right - left) * times)) * times
+    strips = []
+    for start in range(top, bottom, rows):
+        box = (left, start, right, min(start + rows, bottom))
+        strip = picture if box == (0, 0, *picture.size) else picture.crop(box)
+        strips.append(area_mean(_rgb(strip, source), times))
+    return strips[0] if len(strips) == 1 else np.concatenate(strips, axis=1), picture.size
 
 
 def _load(file: Any, path: Path) -> Image.Image:
@@ -91,15 +102,18 @@ def _load(file: Any, path: Path) -> Image.Image:
     return file
 
 
-def _meaning(picture: Image.Image, source: Source) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
-    """Return the numbers of an image, and the function that makes RGB, 0 to 255, of a strip of them."""
+def _rgb(picture: Image.Image, source: Source) -> np.ndarray:
+    """Convert a part of an image to sRGB on white, (H, W, 3), from 0 to 255."""
     if picture.mode in BYTE_MODES:
-        return np.asarray(_to_rgb(picture, source)), np.asarray
+        return np.asarray(_bytes_to_rgb(picture, source))
     if not picture.mode.startswith("I") or source.white is None:
         raise ValueError(f"pixels of mode {picture.mode}, whose range is not known")
-    values = np.asarray(picture)
-    if source.white == WIDE and 0 < values.max() < 2**12:
-        source.remarks.add("dim")
+    numbers = np.asarray(picture)
+    source.visible = True
+    source.most = max(source.most, int(numbers.max()))
+    transparent = numbers == picture.info.get("transparency", -1)
+    numbers = numbers >> source.shift
+    grey = (source.white - numbers if source.inverted else numbers) * np.float32(255 / source.white)
     table = None
     if source.profile is not None:
         try:
@@ -107,22 +121,13 @@ def _meaning(picture: Image.Image, source: Source) -> tuple[np.ndarray, Callable
             source.remarks.add("converted")
         except ColourError:
             source.remarks.add("unconverted")
-    return values, functools.partial(_grey_to_rgb, source=source, key=picture.info.get("transparency"), table=table)
-
-
-def _grey_to_rgb(values: np.ndarray, source: Source, key: int | None, table: np.ndarray | None) -> np.ndarray:
-    """Convert grey numbers of up to 16 bits to RGB from 0 to 255, transparent ones to white."""
-    assert source.white is not None
-    numbers = values >> source.shift
-    grey = np.float32(255 / source.white) * (source.white - numbers if source.inverted else numbers).astype(np.float32)
     channels = [grey] * 3 if table is None else [np.interp(grey, range(256), column) for column in table.T]
     rgb = np.stack(channels, -1).astype(np.float32)
-    if key is not None:
-        rgb[values == key] = 255
+    rgb[transparent] = 255
     return rgb
 
 
-def _to_rgb(picture: Image.Image, source: Source) -> Image.Image:
+def _bytes_to_rgb(picture: Image.Image, source: Source) -> Image.Image:
     """Convert an image of bytes to sRGB on white."""
     from PIL import Image
 
@@ -131,6 +136,7 @@ def _to_rgb(picture: Image.Image, source: Source) -> Image.Image:
         table = [round((value >> source.shift) * 255 / largest) for value in range(256)]
         picture = picture.point(table * len(picture.getbands()))
     if picture.mode == "LAB":
+        source.visible = True
         source.remarks.add("converted")
         return lab_to_srgb(picture)
     colours, alpha = _split(picture)
@@ -144,9 +150,9 @@ def _to_rgb(picture: Image.Image, source: Source) -> Image.Image:
         source.remarks.add("print")
     colours = colours if colours.mode == "RGB" else colours.convert("RGB")
     if alpha is None:
+        source.visible = True
         return colours
-    if alpha.getextrema() == (0, 0):
-        source.remarks.add("transparent")
+    source.visible |= alpha.getextrema() != (0, 0)
     colours.putalpha(alpha)
     return Image.alpha_composite(Image.new("RGBA", colours.size, "white"), colours).convert("RGB")
 
@@ -166,10 +172,3 @@ def _split(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
         return picture.getchannel("L"), alpha
     mode = {"1": "L", "L": "L", "CMYK": "CMYK"}.get(picture.mode, "RGB")
     return (picture if picture.mode == mode else picture.convert(mode)), alpha
-
-
-def _reduce(values: np.ndarray, times: int, to_rgb: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Average squares of `times` x `times` pixels, by strips: floats take several times the memory of bytes."""
-    rows = max(1, STRIP // (values.shape[1] * times)) * times
-    strips = [area_mean(to_rgb(values[start : start + rows]), times) for start in range(0, len(values), rows)]
-    return strips[0] if len(strips) == 1 else np.concatenate(strips, axis=1)

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from chroma.data._colour import ADOBE, SRGB, ColourError, power_profile
+from chroma.data._colour import ADOBE, BT2020, DISPLAY_P3, SRGB, ColourError, display_profile
 from chroma.data._formats import open_image
 
 if TYPE_CHECKING:
@@ -24,7 +24,14 @@ SRGB_GAMMA, ADOBE_GAMMA = 0.45455, 256 / 563  # pixels are light to this power, 
 # The tags of TIFF and EXIF that are read
 BITS, PHOTOMETRIC, ORIENTATION, SAMPLE_FORMAT, DNG_VERSION = 258, 262, 274, 339, 50706
 EXIF_IFD, COLOUR_SPACE, INTEROPERABILITY_IFD, INTEROPERABILITY = 0x8769, 0xA001, 0xA005, 1
+COLOUR_MAP = 320
 WHITE_IS_ZERO, SIGNED, SRGB_COLOURS = 0, 2, 1  # values of PHOTOMETRIC, SAMPLE_FORMAT and COLOUR_SPACE
+
+# Code points of ITU-T H.273, in AVIF and in the chunk cICP of PNG
+CODED_PRIMARIES = {9: BT2020, 12: DISPLAY_P3}  # 1 is sRGB, and 2 means unspecified
+LINEAR, PERCEPTUAL_QUANTISER, HYBRID_LOG_GAMMA = 8, 16, 18  # the curves that differ from that of sRGB
+
+JPEG2000_SPACES = {None, 0, 12, 15, 16, 17, 18}  # not stated, black and white, CMYK, sRGB, grey and its YCC
 
 
 @dataclass
@@ -36,6 +43,8 @@ class Source:
         inverted: whether 0 is white in such an image.
         shift: the number of low bits in which Pillow has put zeros.
         profile: the ICC profile; None for sRGB.
+        most: the largest number that was met in such an image.
+        visible: whether a pixel was met that is not wholly transparent.
         remarks: keys of the sentences in `folders.REMARKS` that apply to the image.
     """
 
@@ -43,6 +52,8 @@ class Source:
     inverted: bool = False
     shift: int = 0
     profile: bytes | None = None
+    most: int = 0
+    visible: bool = False
     remarks: set[str] = field(default_factory=set)
 
 
@@ -60,6 +71,7 @@ def describe_pixels(file: ImageFile.ImageFile, path: Path) -> Source:
         ValueError: for pixels whose meaning is not known.
     """
     readers: dict[str | None, Callable[[Any, Source], None]] = {
+        "AVIF": _read_avif,
         "PNG": _read_png,
         "TIFF": _read_tiff,
         "JPEG": _read_jpeg,
@@ -84,8 +96,30 @@ def _has_frames(file: Any, path: Path) -> bool:
     return False
 
 
+def _read_avif(file: Any, source: Source) -> None:
+    position = file.fp.tell()
+    file.fp.seek(0)
+    head = file.fp.read(4096)
+    file.fp.seek(position)
+    place = head.find(b"colrnclx") + 8
+    if 8 <= place <= len(head) - 4:
+        _set_coding(source, *struct.unpack(">2H", head[place : place + 4]))
+
+
+def _set_coding(source: Source, primaries: int, curve: int) -> None:
+    """Apply the code points of ITU-T H.273."""
+    if curve in (PERCEPTUAL_QUANTISER, HYBRID_LOG_GAMMA):
+        raise ValueError("high dynamic range, which is not converted to sRGB")
+    if source.profile is None and (primaries in CODED_PRIMARIES or curve == LINEAR):
+        _set_profile(source, 1.0 if curve == LINEAR else None, CODED_PRIMARIES.get(primaries, SRGB))
+
+
 def _read_png(file: Any, source: Source) -> None:
     source.white = WIDE
+    if coding := _png_coding(file.fp):  # goes before all others
+        source.profile = None
+        _set_coding(source, *coding)
+        file.info.pop("gamma", None), file.info.pop("chromaticity", None)
     key, depth = file.info.get("transparency"), str(file.tile[0][3]) if file.tile else ""
     if file.mode == "L" and isinstance(key, int):  # Pillow stretches the pixels of 2 and 4 bits, not the key
         largest = 2 ** int(depth.partition(";")[2] or 8) - 1
@@ -93,14 +127,30 @@ def _read_png(file: Any, source: Source) -> None:
     elif depth == "RGB" and isinstance(key, tuple):
         file.info["transparency"] = tuple(value & 255 for value in key)
     if source.profile is None and "srgb" not in file.info and file.info.keys() & {"gamma", "chromaticity"}:
-        gamma, chromaticities = file.info.get("gamma", SRGB_GAMMA), file.info.get("chromaticity", SRGB)
-        if abs(gamma / SRGB_GAMMA - 1) > 0.05 or not np.allclose(chromaticities, SRGB, atol=0.005):
+        gamma, chromaticities = file.info.get("gamma"), file.info.get("chromaticity", SRGB)
+        usual = gamma is None or abs(gamma / SRGB_GAMMA - 1) < 0.05
+        if not (usual and np.allclose(chromaticities, SRGB, atol=0.005)):
             _set_profile(source, gamma, chromaticities, grey=file.mode in ("1", "L", "LA", "I;16"))
 
 
-def _set_profile(source: Source, gamma: float, chromaticities: tuple[float, ...], grey: bool = False) -> None:
+def _png_coding(file: IO[bytes]) -> tuple[int, int] | None:
+    """Read the primaries and the curve of the chunk cICP, which Pillow does not read."""
+    position, start = file.tell(), 8
     try:
-        source.profile = power_profile(gamma, chromaticities, grey)
+        while start < position:
+            file.seek(start)
+            length, kind = struct.unpack(">I4s", file.read(8))
+            if kind == b"cICP" and length == 4:
+                return file.read(1)[0], file.read(1)[0]
+            start += 12 + length
+        return None
+    finally:
+        file.seek(position)
+
+
+def _set_profile(source: Source, gamma: float | None, chromaticities: tuple[float, ...], grey: bool = False) -> None:
+    try:
+        source.profile = display_profile(gamma, chromaticities, grey)
     except ColourError:
         source.remarks.add("unconverted")
 
@@ -111,6 +161,10 @@ def _read_tiff(file: Any, source: Source) -> None:
         raise ValueError("camera raw, which Pillow does not read")
     if SIGNED in np.atleast_1d(tags.get(SAMPLE_FORMAT, 1)):
         raise ValueError("pixels that are signed numbers, whose range is not known")
+    if file.mode == "P" and max(tags[COLOUR_MAP]) < 256:  # bytes, where Pillow expects numbers of 16 bits
+        from PIL import ImagePalette
+
+        file.palette = ImagePalette.raw("RGB;L", bytes(tags[COLOUR_MAP]))
     if file.mode.startswith("I;16"):
         source.white = 2 ** int(np.max(tags.get(BITS, 16))) - 1
         source.inverted = tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
@@ -124,7 +178,9 @@ def _read_jpeg(file: Any, source: Source) -> None:
 def _read_jpeg2000(file: Any, source: Source) -> None:
     position = file.fp.tell()
     try:
-        depths, profile = _jpeg2000_header(file.fp)
+        depths, profile, space = _jpeg2000_header(file.fp)
+    except (IndexError, struct.error) as error:
+        raise ValueError("a damaged header of JPEG 2000") from error
     finally:
         file.fp.seek(position)
     source.profile = source.profile or profile
@@ -133,15 +189,17 @@ def _read_jpeg2000(file: Any, source: Source) -> None:
         raise ValueError(f"JPEG 2000 of {depth} bits per channel, of which Pillow makes white black")
     if min(depths) != depth:
         raise ValueError(f"channels of {min(depths)} and {depth} bits")
+    if space not in JPEG2000_SPACES:
+        raise ValueError(f"colour space {space} of JPEG 2000, which Pillow does not read")
     source.white = 2**depth - 1
     if file.mode not in ("P", "PA"):
         source.shift = most - depth
 
 
-def _jpeg2000_header(file: IO[bytes]) -> tuple[list[int], bytes | None]:
-    """Read the bits of each channel and the ICC profile of a JPEG 2000 file (ISO 15444-1, Annexes A.5 and I)."""
+def _jpeg2000_header(file: IO[bytes]) -> tuple[list[int], bytes | None, int | None]:
+    """Read a JPEG 2000 file's bits per channel, ICC profile and colour space (ISO 15444-1, Annexes A.5 and I)."""
     file.seek(0)
-    start, profile = 0, None
+    start, profile, space = 0, None, None
     if file.read(2) != b"\xff\x4f":  # boxes around the code stream
         end = file.seek(0, 2)
         while start + 8 <= end:
@@ -150,15 +208,19 @@ def _jpeg2000_header(file: IO[bytes]) -> tuple[list[int], bytes | None]:
             head = 8
             if length == 1:
                 length, head = *struct.unpack(">Q", file.read(8)), 16
-            if kind == b"colr" and profile is None and file.read(3)[0] in (2, 3):
-                profile = file.read(length - head - 3)
+            if kind == b"colr" and profile is None and space is None:
+                method = file.read(3)[0]
+                if method == 1:
+                    (space,) = struct.unpack(">I", file.read(4))
+                else:
+                    profile = file.read(length - head - 3)
             if kind == b"jp2c":
                 start += head
                 break
             start += head if kind == b"jp2h" else (max(length, head) if length else end)
     file.seek(start + 40)  # after the markers SOC and SIZ and the geometry
     (channels,) = struct.unpack(">H", file.read(2))
-    return [(bits & 127) + 1 for bits in file.read(3 * channels)[::3]], profile
+    return [(bits & 127) + 1 for bits in file.read(3 * channels)[::3]], profile, space
 
 
 def orientation(file: ImageFile.ImageFile, source: Source) -> Image.Transpose | None:

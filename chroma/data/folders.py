@@ -8,7 +8,7 @@ import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,8 @@ from chroma.data._formats import COMMON_SUFFIXES, describe_unknown
 from chroma.data._pixels import Picture, decode
 from chroma.data._walk import describe, first, walk, why_no_file
 
-PIXELS_IN_MEMORY = 2**26  # decoded at a time, by all threads; with copies, at most 20 bytes for each
+PIXELS_IN_MEMORY = 2**26  # decoded at a time, by all threads, at 4 to 8 bytes each
+THREADS = 8  # more of them wait for one another, and each keeps memory that it has freed
 BLOCK = 64  # files that are waiting to be read: an interruption waits for them
 MANY = 1000  # a bar shows the progress of more files than these
 
@@ -210,11 +211,12 @@ def _read_all(paths: Sequence[Path], images: np.ndarray) -> Iterator[Picture | s
     """Read each file into its row of `images`, by several threads, and yield what was found in order."""
     progress = None
     if len(paths) > MANY:
-        from tqdm import tqdm
+        with suppress(ImportError):  # it comes with the extra "torch"
+            from tqdm import tqdm
 
-        progress = tqdm(total=len(paths), unit=" images")
+            progress = tqdm(total=len(paths), unit=" images")
     budget, reading = _Budget(PIXELS_IN_MEMORY), deque[Future[Picture | str]]()
-    with _without_warnings(), ThreadPoolExecutor() as pool:
+    with _without_warnings(), ThreadPoolExecutor(THREADS) as pool:
         for path, out in zip(paths, images, strict=True):
             reading.append(pool.submit(_read, path, out, budget))
             if len(reading) > BLOCK:
