@@ -23,6 +23,7 @@ from chroma._files import WEIGHTS, read_verified
 from chroma._fingerprint import fingerprint
 from chroma._hub import download_pipeline
 from chroma._inputs import check_inputs
+from chroma._names import find_named
 from chroma.schedulers.config import from_scheduler
 from chroma.schedules import Schedule
 
@@ -177,7 +178,8 @@ def load(
     precision looks like white noise.
 
     Args:
-        name_or_folder: a bundled model's name, the folder of a saved pipeline, or a hub's "owner/name".
+        name_or_folder: a bundled model's name, the folder of a saved pipeline, or a hub's "owner/name". Where a name
+            may be two of these, "bundled:NAME", "./FOLDER" or "hub:OWNER/NAME" says which.
         device: where to put it, "cpu", "cuda", ...
         dtype: the precision of its weights.
         offload: for a GPU too small for the pipeline: "model" keeps only the component at work on it, "sequential" only
@@ -187,8 +189,8 @@ def load(
         The ``diffusers.DiffusionPipeline``.
 
     Raises:
-        ValueError: for a name that is none of the three, bundled weights that are not those on record, a pipeline that
-            does not load (naming the file or component at fault), and an unknown `offload`.
+        ValueError: for a name that is none of the three or may be two, bundled weights that are not those on record, a
+            pipeline that does not load (naming the file or component at fault), and an unknown `offload`.
         FileNotFoundError: if a bundled file is missing, naming it.
         OSError: if the hub cannot be reached.
 
@@ -199,17 +201,12 @@ def load(
         raise invalid_argument("offload", offload, "None, 'model' or 'sequential'")
     if offload and torch.device(device).type == "cpu":
         raise invalid_argument("offload", offload, "None on the CPU, where the weights are already")
-    if name_or_folder in BUNDLED or (Path(name_or_folder) / "model_index.json").is_file():
-        folder = name_or_folder
-    elif str(name_or_folder).count("/") == 1 and not Path(name_or_folder).exists():
-        folder = download_pipeline(str(name_or_folder))
-    else:
-        known = ", ".join(map(repr, BUNDLED))
-        raise invalid_argument(
-            "name_or_folder", name_or_folder, f"{known}, a folder with model_index.json, or a hub's owner/name"
-        )
+    kind, found = find_named("name_or_folder", name_or_folder, BUNDLED, "a folder with model_index.json")
+    folder = download_pipeline(found) if kind == "hub" else Path(found)
+    if kind == "path" and not (folder / "model_index.json").is_file():
+        raise invalid_argument("name_or_folder", str(name_or_folder), "a folder with model_index.json in it")
     with _quiet():
-        pipe = _bundled(folder, dtype) if folder in BUNDLED else _saved(Path(folder), dtype)
+        pipe = _bundled(found, dtype) if kind == "bundled" else _saved(folder, dtype)
     if offload == "model":
         pipe.enable_model_cpu_offload(device=device)
     elif offload == "sequential":
