@@ -10,8 +10,10 @@ Every prompt of this package is encoded by the pipeline's own ``encode_prompt``,
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 from collections.abc import Mapping, Sequence
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -19,6 +21,8 @@ import torch
 from chroma._check import invalid_argument
 from chroma.models import DiffusersPipeline, Pipeline
 
+CLIP_TOKENS = 77  # the fewest tokens that a text encoder of these pipelines takes
+WORD_START = "\u2581"  # the mark of a new word in sentencepiece vocabularies
 NEGATIVE = ("negative_prompt", "negative_prompt_2", "negative_prompt_3")
 
 
@@ -187,3 +191,86 @@ def _guidance(pipe: Any, embeds: torch.Tensor) -> dict[str, torch.Tensor]:
         return {}
     scales = torch.full((count,), default_guidance(pipe) - 1)
     return {"timestep_cond": pipe.get_guidance_scale_embedding(scales, embedding_dim=width).to(embeds)}
+
+
+def check_distinguishable(pipe: DiffusersPipeline, prompts: Sequence[str]) -> list[str]:
+    """Check that a model distinguishes prompts from one another and from no prompt, and list what it does not read.
+
+    Guidance is the difference between two prompts, so prompts that are encoded alike have none. They are those that
+    differ in words which the model does not know, or beyond the last token that it reads.
+
+    Args:
+        pipe: a diffusers pipeline.
+        prompts: each is encoded once.
+
+    Returns:
+        One sentence for each prompt with unknown words or an end that is not read; empty if all is read.
+
+    Raises:
+        ValueError: for a pipeline without prompts, a prompt without a word that the model knows, two different prompts
+            that the model encodes alike, and a prompt that it encodes like none.
+
+    >>> from chroma import models
+    >>> check_distinguishable(models.load("emoji-8"), ["a line drawing of owl", "a line drawing of striped owl"])
+    ["the model does not know 'striped' in the prompt 'a line drawing of striped owl'"]
+    """
+    if Pipeline(pipe).family == "unconditional":
+        must = "one that takes prompts: without them there is no guidance"
+        raise invalid_argument("pipe", type(pipe).__name__, must)
+    first: dict[Any, str] = {_digest(pipe, ""): ""}
+    notes = []
+    for prompt in dict.fromkeys(prompts):
+        words, short = _words(pipe, prompt), shorten(prompt, 80)
+        unknown = [word for word in words if not _knows(pipe, word)]
+        if unknown and len(unknown) == len(words):
+            raise invalid_argument("prompts", f"{short!r}, of which it knows no word", "texts that the model can read")
+        digest = _digest(pipe, prompt)
+        # what an unknown word is encoded as was never trained: it distinguishes nothing
+        read = tuple(word for word in words if word not in unknown) if unknown else digest
+        other = first.setdefault(read, prompt)
+        if prompt == "" or other != prompt:
+            like = f"{shorten(other, 80)!r}" if other else "no prompt"
+            must = "texts that the model can distinguish"
+            raise invalid_argument("prompts", f"{short!r}, which it cannot distinguish from {like}", must)
+        if unknown:
+            notes.append(f"the model does not know {', '.join(map(repr, unknown))} in the prompt {short!r}")
+        if _may_be_cut(pipe, prompt) and _digest(pipe, prompt.rsplit(maxsplit=1)[0]) == digest:
+            notes.append(f"the model does not read the end of the prompt {short!r}, which is too long for it")
+    return notes
+
+
+def _digest(pipe: Any, prompt: str) -> str:
+    digest = hashlib.sha256()
+    for tensor in encode(pipe, prompt).values():
+        digest.update(tensor.cpu().float().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _words(pipe: Any, prompt: str) -> list[str]:
+    text = prompt.lower() if Pipeline(pipe).family == "if" else prompt  # as its pipeline does
+    return text.split()
+
+
+def _tokenizers(pipe: Any) -> list[Any]:
+    found = (getattr(pipe, f"tokenizer{which}", None) for which in ("", "_2", "_3"))
+    return [tokenizer for tokenizer in found if tokenizer is not None]
+
+
+def _knows(pipe: Any, word: str) -> bool:
+    """Whether some tokenizer of the pipeline, if it has any, knows the word."""
+    tokenizers = _tokenizers(pipe)
+    return not tokenizers or any(_has_tokens(tokenizer, word) for tokenizer in tokenizers)
+
+
+def _has_tokens(tokenizer: Any, word: str) -> bool:
+    pieces = set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)
+    if all(piece.startswith(WORD_START) or len(piece) == 1 for piece in pieces):
+        return WORD_START + word in pieces  # a vocabulary of whole words, such as `chroma.networks` builds: it spells
+    unknown = tokenizer.unk_token_id  # others, by letters that no training has used
+    if unknown in (None, tokenizer.eos_token_id):  # CLIP has tokens for all
+        return True
+    return unknown not in tokenizer(word, add_special_tokens=False).input_ids
+
+
+def _may_be_cut(pipe: Any, prompt: str) -> bool:
+    return any(len(tokenizer(prompt).input_ids) > CLIP_TOKENS for tokenizer in _tokenizers(pipe))
