@@ -23,6 +23,7 @@ FRACTIONAL = ("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler", "LMSD
 LAST_DROPPED = ("DPMSolverMultistepScheduler", "UniPCMultistepScheduler")
 ZERO_SNR_ALPHA = 2.0**-24  # what the schedulers with sigmas have in place of 0, lest their sigma be infinite
 LEAST_NOISE = 1e-5  # 1 - alpha; of less than this, diffusers' float32 has no two digits
+LEAST_SIGNAL = 1e-30  # alpha; products that are smaller lose their digits in float32, then become 0
 ROUNDING = 1e-4  # two log-SNRs that are nearer than this are one
 FALL = 0.05  # what float32 makes of a log-SNR that two evaluations share
 
@@ -266,8 +267,9 @@ def _table_plan(name: str, settings: Mapping, steps: int) -> Plan:
         alphas = alphas_cumprod_from_config(settings)
     if settings.get("rescale_betas_zero_snr") and name in (*FRACTIONAL, *LAST_DROPPED):
         alphas[-1] = ZERO_SNR_ALPHA
-    if not ((alphas >= 0) & (alphas <= 1 - LEAST_NOISE)).all() or (np.diff(alphas) >= 0).any():
-        raise unknown_scheduler(f"{name} with alphas that do not fall within [0, 1 - {LEAST_NOISE:g}]", "")
+    inside = ((alphas >= LEAST_SIGNAL) | (alphas == 0)) & (alphas <= 1 - LEAST_NOISE)
+    if not inside.all() or (np.diff(alphas) >= 0).any():
+        raise unknown_scheduler(f"{name} with alphas that do not fall, or are too near 0 or 1 for float32", "")
     log_snrs, count = alpha_log_snr(alphas), len(alphas)
     timesteps = _timesteps(name, settings, steps)
     if count != settings["num_train_timesteps"] or len(timesteps) != steps or timesteps.min() < 0:
