@@ -94,7 +94,7 @@ def wasserstein(log_snrs: ArrayLike, band_variance: ArrayLike, shape: tuple[int,
     deviations, :math:`W_2^2 = \sum_m N_m V_m (1 - \rho_m)^2`.
 
     Args:
-        log_snrs: of the steps, from noisy to clean, (steps,).
+        log_snrs: of the steps, from noisy to clean, (steps,); the first may be -inf, pure noise.
         band_variance: V_m > 0 of the data, finest first, (levels,).
         shape: (C, H, W) of the images.
 
@@ -109,9 +109,10 @@ def wasserstein(log_snrs: ArrayLike, band_variance: ArrayLike, shape: tuple[int,
     [0.134, 0.036, 0.013]
     """
     z, (variance, weights) = check_not_nan("log_snrs", log_snrs), _weighted_bands(band_variance, shape)
-    if z.ndim != 1 or not len(z) or not np.isfinite(z).all() or (np.diff(z) <= 0).any():
-        raise invalid_argument("log_snrs", log_snrs, "finite and strictly increasing, from noisy to clean")
-    theta = np.arctan(np.exp(-(z + np.log(variance)[:, None]) / 2))
+    if z.ndim != 1 or not len(z) or z[-1] == np.inf or (np.diff(z) <= 0).any():
+        raise invalid_argument("log_snrs", log_snrs, "strictly increasing, from noisy to clean, and less than infinite")
+    with np.errstate(over="ignore"):  # the angle of pure noise is a right one
+        theta = np.arctan(np.exp(-(z + np.log(variance)[:, None]) / 2))
     turns = np.diff(theta, axis=1, append=0.0)
     kept = np.cos(turns).prod(1) / np.sqrt(expit(z[0]) * variance + expit(-z[0]))
     return float(np.sqrt(weights @ (1 - kept) ** 2))

@@ -151,8 +151,15 @@ def test_the_optimum_is_found_for_very_different_spectra():
             assert wasserstein(moved, variance, shape) >= least * (1 - 1e-6) - 1e-7
 
 
+def test_pure_noise_is_the_limit_of_a_first_step_at_very_low_log_snr():
+    limit = wasserstein([-np.inf, 0.0, 3.0], SMALL, (1, 4, 4))
+    assert wasserstein([-40.0, 0.0, 3.0], SMALL, (1, 4, 4)) == pytest.approx(limit, rel=1e-6)
+    with pytest.raises(ValueError, match="log_snrs must be strictly increasing, from noisy to clean, and less"):
+        wasserstein([0.0, np.inf], SMALL, (1, 4, 4))
+
+
 def test_steps_that_do_not_increase_and_wrong_variances_are_refused():
-    with pytest.raises(ValueError, match="log_snrs must be finite and strictly increasing"):
+    with pytest.raises(ValueError, match="log_snrs must be strictly increasing"):
         wasserstein([1.0, 0.0], SMALL, (1, 4, 4))
     for variance in ([1.0, 1.0], [1.0, 0.0, 1.0], [1.0, np.inf, 1.0]):
         with pytest.raises(ValueError, match="band_variance must be finite and > 0, one for each of the 3 bands"):

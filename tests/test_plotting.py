@@ -41,6 +41,7 @@ FIGURES = {
     "commitments": lambda: plotting.commitments(x, {"a": measured((4, 50))}, 8, "η", "share"),
     "weights": lambda: plotting.weight_curves(x, {"step": x, "ramp": x}, {"8×8": 0.5}),
     "atlas_chart": lambda: plotting.atlas_chart({"a": chart("if", 5), "b": chart("sd3", 5)}),
+    "regrets": lambda: plotting.regrets({"a": {4: 1.0, 8: 2.0}, "b": {4: 3.0, 8: 1.5}}, ["b"]),
     "band_variances": lambda: plotting.band_variances(dict.fromkeys("ab", measured(4)), 8),
     "chromatogram": lambda: plotting.chromatogram(x, {"a": shares, "b": shares}, 8, shares[:, 0]),
     "theorem": lambda: plotting.theorem(dict.fromkeys("abc", (x, x)), dict.fromkeys("abc", shares), 8),

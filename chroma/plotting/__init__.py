@@ -6,7 +6,7 @@ to image (right), as in the paper's Fig 4.
 """
 
 from chroma.palette import level_name
-from chroma.plotting.acting import atlas_chart, commitments, switching_grid, weight_curves
+from chroma.plotting.acting import atlas_chart, commitments, regrets, switching_grid, weight_curves
 from chroma.plotting.measured import (
     band_variances,
     change_spectra,
@@ -42,6 +42,7 @@ __all__ = [
     "idea",
     "level_name",
     "matched_times",
+    "regrets",
     "resolved_fractions",
     "switching_grid",
     "theorem",

@@ -59,6 +59,45 @@ def atlas_chart(charts: Mapping[str, Sequence[Mapping]], photographs: bool = Tru
 
 
 @styled
+def regrets(rows: Mapping[str, Mapping[int, float]], ours: Sequence[str] = ()) -> Figure:
+    """Plot how many times larger the error of each choice of steps is than that of the best choice, one row each.
+
+    Args:
+        rows: title -> number of steps -> the ratio, at least 1; from above to below. The numbers of steps are the same
+            in all rows, at most four.
+        ours: titles to emphasise.
+
+    Returns:
+        The figure.
+
+    >>> figure = regrets({"cosine": {4: 1.7, 8: 2.2}, "uniform log-SNR": {4: 1.3, 8: 1.1}})
+    >>> [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    ['cosine', 'uniform log-SNR']
+    """
+    figure, ax = plt.subplots(figsize=(6.8, 0.31 * len(rows) + 1.0))
+    counts = list(next(iter(rows.values())))
+    marks = (("o", "#9fc5e8"), ("s", "#5b9bd5"), ("^", "#2f6fb0"), ("D", "#1b3f73"))[: len(counts)]
+    places = range(len(rows))
+    for y, ratios in zip(places, rows.values(), strict=True):
+        ax.plot([min(ratios.values()), max(ratios.values())], [y, y], color="#c9c9c9", linewidth=1.2, zorder=1)
+    for count, (marker, colour) in zip(counts, marks, strict=True):
+        of_count = [row[count] for row in rows.values()]
+        ax.plot(of_count, places, marker, color=colour, label=f"{count}", markersize=6.5, zorder=2)
+    ax.set_yticks(places, list(rows), fontsize=9.5)
+    for label in ax.get_yticklabels():
+        label.set_fontweight("bold" if label.get_text() in ours else "normal")
+    ax.set(xscale="log", ylim=(len(rows) - 0.5, -0.5), xlim=(0.96, None), xlabel="error / smallest possible error")
+    highest = max(max(row.values()) for row in rows.values())
+    ticks = [tick for tick in (1, 1.5, 2, 3, 4, 6, 8, 12) if tick < 1.1 * highest]
+    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    ax.xaxis.minorticks_off()
+    ax.axvline(1, color="#555555", linewidth=1)
+    ax.grid(axis="y", visible=False)
+    figure.legend(title="steps", loc="outside upper right", ncols=len(counts), fontsize=9, title_fontsize=9)
+    return figure
+
+
+@styled
 def switching_grid(
     rows: Mapping[str, Sequence[npt.ArrayLike]], etas: Sequence[float], t: np.ndarray, shares: np.ndarray, size: int
 ) -> Figure:
