@@ -155,18 +155,34 @@ class Pipeline:
         if vae is None:
             return images
         dtype = vae.dtype
-        if dtype == torch.float16 and vae.config.force_upcast:  # SDXL's VAE overflows in half precision
+        if dtype == torch.float16 and getattr(
+            vae.config, "force_upcast", False
+        ):  # SDXL's VAE overflows in half precision
             vae.to(torch.float32)
         with torch.no_grad():
-            modes = [vae.encode(image.to(self.device, vae.dtype)).latent_dist.mode() for image in images.split(1)]
+            modes = [_mode(vae.encode(image.to(self.device, vae.dtype))) for image in images.split(1)]
         if vae.dtype != dtype:
             vae.to(dtype)
-        return ((torch.cat(modes) - (vae.config.shift_factor or 0.0)) * vae.config.scaling_factor).to(images)
+        return _normalised(torch.cat(modes), vae.config).to(images)
 
     @cached_property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that name all weights, the tokenizers and the scheduler's configuration."""
         return fingerprint(self.pipe)
+
+
+def _mode(encoded: Any) -> torch.Tensor:
+    """The most probable latents; a tiny autoencoder has no others."""
+    return encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
+
+
+def _normalised(latents: torch.Tensor, config: Any) -> torch.Tensor:
+    """Latents as the network denoises them: shifted and scaled, in some models channel by channel."""
+    mean, std = getattr(config, "latents_mean", None), getattr(config, "latents_std", None)
+    if mean is not None and std is not None:
+        mean, std = (torch.tensor(values).to(latents)[:, None, None] for values in (mean, std))
+        return (latents - mean) * config.scaling_factor / std
+    return (latents - (getattr(config, "shift_factor", None) or 0.0)) * config.scaling_factor
 
 
 def load(

@@ -3,8 +3,9 @@
 import diffusers
 import pytest
 import torch
-from tiny import CONDITIONAL, tiny, unet
-from variants import conditional_unet, like, variant
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
+from tiny import CONDITIONAL, tiny, unet, vae
+from variants import IMAGE, conditional_unet, like, variant
 
 from chroma import models
 from chroma.predictors import from_pipeline
@@ -165,3 +166,20 @@ def test_what_diffusers_cannot_encode_is_one_sentence():
     pipe.text_encoder = None
     with pytest.raises(ValueError, match="cannot encode a prompt with these options"):
         encode(pipe, "a")
+
+
+PLAYGROUND = {"latents_mean": [0.1, -0.2, 0.3, 0.0], "latents_std": [2.0, 1.0, 0.5, 3.0]}  # each channel has its own
+TINY = {"encoder_block_out_channels": (4, 4), "decoder_block_out_channels": (4, 4), "scaling_factor": 1.0}
+TINY |= {"num_encoder_blocks": (1, 1), "num_decoder_blocks": (1, 1)}
+
+
+@pytest.mark.parametrize("kind", ["channel by channel", "tiny"])
+def test_latents_are_those_of_the_pipeline_s_own_image_to_image_call(kind, monkeypatch):
+    # the pipeline takes a sample: here the most probable one
+    monkeypatch.setattr(DiagonalGaussianDistribution, "sample", lambda self, generator=None: self.mode())
+    pipe = variant("StableDiffusionXLImg2ImgPipeline")[0]
+    torch.manual_seed(0)
+    pipe.vae = vae(4, **PLAYGROUND, force_upcast=False) if kind != "tiny" else diffusers.AutoencoderTiny(**TINY)
+    with torch.no_grad():
+        theirs = pipe.prepare_latents(IMAGE, None, 1, 1, torch.float32, "cpu", add_noise=False)
+    torch.testing.assert_close(models.Pipeline(pipe).latents(IMAGE), theirs)
