@@ -51,7 +51,12 @@ def _set(pipe: Any, scheduler: Any, steps: int, options: Mapping[str, Any]) -> N
             raise invalid_argument(name, options[name], must)
     arguments = {name: value for name, value in arguments.items() if name in accepted}
     own = arguments.get("timesteps") is not None or arguments.get("sigmas") is not None
-    scheduler.set_timesteps(**({} if own else {"num_inference_steps": steps}), **arguments)
+    try:
+        scheduler.set_timesteps(**({} if own else {"num_inference_steps": steps}), **arguments)
+    except Exception as error:  # assertions and missing attributes too: the pipeline would stumble over the same
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        must = f"one that {type(pipe).__name__} can set to {steps} steps"
+        raise invalid_argument("scheduler", f"{type(scheduler).__name__} ({reason})", must) from error
 
 
 def _inputs(pipe: Any, scheduler: Any, steps: int, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -133,10 +133,13 @@ def switch_prompts(
     copies = _copies(pipe, options)
     consumed = {*NEGATIVE, "prompt_2", "prompt_3", *copies}
     reading = {name: options.get(name, default_of(pipe, name)) for name in _READING} | {"lora_scale": _lora(options)}
+    # SD3 encodes a negative prompt of its own to this length: a call with another one must not get that far
+    length = {"max_sequence_length": reading["max_sequence_length"]} if Pipeline(pipe).family == "sd3" else {}
     return {
         **{name: value for name, value in options.items() if name not in consumed},
         **{name: tensor.repeat_interleave(copies.get(_COPIES, 1), 0) for name, tensor in embeddings[first].items()},
         **dict.fromkeys(copies, 1),
+        **length,
         "num_inference_steps": steps,
         "callback_on_step_end": _Callback(switch, first, TENSORS[kind], embeddings, reading),
         "callback_on_step_end_tensor_inputs": ["latents", *TENSORS[kind]],

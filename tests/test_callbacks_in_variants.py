@@ -195,7 +195,8 @@ def test_a_negative_prompt_may_also_be_given_to_the_call_alone():
 def test_several_images_of_a_prompt_change_together(name):
     pipe, call = variant(name)
     seen = evaluations(pipe)
-    images = pipe(**switch_prompts(pipe, ["a", "b"], [AT], 4, num_images_per_prompt=3, **call)).images
+    options = {"num_images_per_prompt": 3, "negative_prompt": "b a"}
+    images = pipe(**switch_prompts(pipe, ["a", "b"], [AT], 4, **options, **call)).images
     assert len(images) == 3
     assert all(torch.equal(row, seen[-1][1][-1]) for row in seen[-1][1][-3:])
     assert not torch.equal(seen[0][1][-1], seen[-1][1][-1])
@@ -221,6 +222,13 @@ def test_an_option_that_comes_too_late_is_refused_by_the_call(name, later, words
     call = {key: value for key, value in call.items() if key not in later}
     with pytest.raises(ValueError, match=words):
         pipe(**switch_prompts(pipe, ["a", "b"], ["4x4"], 6, **call), **later)
+
+
+def test_what_sd3_would_break_on_half_way_is_refused_by_python_before_the_call():
+    pipe, call = variant("StableDiffusion3Pipeline")
+    for name in ("max_sequence_length", "num_images_per_prompt"):
+        with pytest.raises(TypeError, match=f"multiple values for keyword argument '{name}'"):
+            pipe(**switch_prompts(pipe, ["a", "b"], [AT], 4, **call), **{name: 2})
 
 
 def test_a_strength_that_comes_too_late_is_refused_by_the_call():
