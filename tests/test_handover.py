@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from chroma import EDM, RectifiedFlow, from_scheduler
+from chroma.schedulers.config import alphas_cumprod_from_config
 from chroma.schedulers.handover import plan_steps
 from chroma.schedulers.published import FLUX, latent_diffusion
 from chroma.schedulers.settings import UnknownScheduler
@@ -329,3 +330,33 @@ def test_the_end_of_wuerstchens_list_is_no_step():
 def test_settings_that_no_scheduler_can_have_are_refused_in_one_sentence(config, words):
     with pytest.raises(ValueError, match=words):
         plan_steps(config, 5, 1024)
+
+
+def test_a_setting_changed_on_a_scheduler_is_followed_as_diffusers_follows_it():
+    # as in diffusers#7214: the attribute changes what set_timesteps does, the dictionary stays as it was
+    lent = diffusers.UniPCMultistepScheduler(prediction_type="flow_prediction")
+    lent.config.use_flow_sigmas, lent.config.flow_shift = True, 3.0
+    assert from_scheduler(lent) == RectifiedFlow(3.0)
+    dynamic = diffusers.FlowMatchEulerDiscreteScheduler()
+    dynamic.config.use_dynamic_shifting = True
+    assert from_scheduler(dynamic, tokens=4096) == RectifiedFlow(float(np.exp(1.15)))
+    np.testing.assert_allclose(plan_steps(dynamic, 9, 4096).log_snrs, plan_steps(FLUX, 9, 4096).log_snrs, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "betas",
+    [
+        {},
+        {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"},
+        {"beta_schedule": "squaredcos_cap_v2"},
+        {"num_train_timesteps": 777, "beta_end": 0.013},
+        {"trained_betas": np.linspace(0.001, 0.03, 1000).tolist()},
+    ],
+)
+def test_alphas_of_a_configuration_are_diffusers_to_the_last_digit(betas):
+    own = diffusers.DDIMScheduler(**betas).alphas_cumprod.double().numpy()
+    np.testing.assert_array_equal(alphas_cumprod_from_config(betas), own)
+    own = diffusers.DDIMScheduler(**betas, rescale_betas_zero_snr=True).alphas_cumprod.double().numpy()
+    ours = alphas_cumprod_from_config({**betas, "rescale_betas_zero_snr": True})
+    # PyTorch's square root is not the nearest float32, which matters where alpha is almost 0
+    np.testing.assert_allclose(ours, own, rtol=5e-3, atol=1e-7)

@@ -138,9 +138,9 @@ def _discrete(name: str, alphas: np.ndarray) -> Discrete:
 def _shift_of(scheduler: Any, tokens: int | None) -> Any:
     """The shift of a scheduler that mixes like a flow."""
     if setting(scheduler, "use_dynamic_shifting"):
-        return flow_shift(scheduler.config, tokens)
+        return flow_shift({**scheduler.config, "use_dynamic_shifting": True}, tokens)
     if setting(scheduler, "use_flow_sigmas") and setting(scheduler, "flow_shift") is not None:
-        return scheduler.config["flow_shift"]  # of multistep solvers lent to flow-matching models
+        return setting(scheduler, "flow_shift")  # of multistep solvers lent to flow-matching models
     if setting(scheduler, "shift") is None:
         raise _unreadable(type(scheduler).__name__)
     return getattr(scheduler, "shift", scheduler.config["shift"])  # set_shift changes the attribute alone
@@ -166,13 +166,14 @@ def _edm(name: str, config: Mapping) -> EDM:
 
 
 def alphas_cumprod_from_config(config: Mapping) -> np.ndarray:
-    """Compute the ``alphas_cumprod`` of a configuration with betas, as diffusers does, in double precision.
+    """Compute the ``alphas_cumprod`` of a configuration with betas as diffusers does, in float32 where it does.
 
     Args:
         config: the configuration.
 
     Returns:
-        (T,), from clean to noisy.
+        (T,) float64, from clean to noisy, which are the numbers of diffusers to the last digit (with zero terminal SNR,
+        to four digits).
 
     Raises:
         ValueError: for an unknown ``beta_schedule``, and for betas that are not numbers.
@@ -185,22 +186,37 @@ def alphas_cumprod_from_config(config: Mapping) -> np.ndarray:
     count, start, end = settings["num_train_timesteps"], settings["beta_start"], settings["beta_end"]
     beta_schedule = settings["beta_schedule"]
     if settings["trained_betas"] is not None:
-        betas = _numbers("trained_betas", settings["trained_betas"])
+        betas = _numbers("trained_betas", settings["trained_betas"]).astype(np.float32)
     elif beta_schedule == "linear":
-        betas = np.linspace(start, end, count)
+        betas = _float32_line(start, end, count)
     elif beta_schedule == "scaled_linear":
-        betas = np.linspace(start**0.5, end**0.5, count) ** 2
+        betas = _float32_line(start**0.5, end**0.5, count) ** 2
     elif beta_schedule == "squaredcos_cap_v2":
         cosines = np.cos((np.arange(count + 1) / count + 0.008) / 1.008 * np.pi / 2) ** 2
-        betas = np.minimum(1 - cosines[1:] / cosines[:-1], 0.999)
+        betas = np.minimum(1 - cosines[1:] / cosines[:-1], 0.999).astype(np.float32)
     else:
         must = "'linear', 'scaled_linear' or 'squaredcos_cap_v2', or pass trained_betas"
         raise invalid_argument("beta_schedule", beta_schedule, must)
-    alphas = np.cumprod(1 - betas)
+    alphas = _float32_products(1 - betas)
     if settings.get("rescale_betas_zero_snr"):  # Lin et al. 2024, Algorithm 1
         root = np.sqrt(alphas)
-        alphas = ((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2
-    return alphas
+        alphas = ((root - root[-1]) * (root[0] / (root[0] - root[-1]))) ** 2
+        alphas = _float32_products(np.append(alphas[:1], 1 - (1 - alphas[1:] / alphas[:-1])))
+    return alphas.astype(np.float64)
+
+
+def _float32_line(start: float, end: float, count: int) -> np.ndarray:
+    """``torch.linspace``: a step in float32, counted from the nearer end."""
+    first, last = np.float32(start), np.float32(end)
+    step = np.float64((last - first) / np.float32(max(count - 1, 1)))
+    index = np.arange(count)
+    line = np.where(index < count // 2, first + step * index, last - step * (count - 1 - index))
+    return line.astype(np.float32) if count > 1 else np.array([first])
+
+
+def _float32_products(factors: np.ndarray) -> np.ndarray:
+    """``torch.cumprod``: products in double precision, each rounded to float32."""
+    return np.cumprod(factors, dtype=np.float64).astype(np.float32)
 
 
 def _numbers(name: str, values: Any) -> np.ndarray:

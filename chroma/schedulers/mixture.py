@@ -37,7 +37,8 @@ def setting(scheduler: Any, name: str) -> Any:
     (True, None)
     """
     known = inspect.signature(type(scheduler).__init__).parameters
-    return scheduler.config.get(name) if name in known else None
+    # diffusers reads attributes of its configuration, and `scheduler.config.name = value` changes nothing else
+    return getattr(scheduler.config, name, scheduler.config.get(name)) if name in known else None
 
 
 def step_weights(scheduler: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -281,12 +281,15 @@ def _table_plan(name: str, settings: Mapping, steps: int) -> Plan:
     # these interpolate sigma between training steps
     sigmas = np.interp(timesteps, np.arange(count), np.exp(-log_snrs / 2))
     if settings.get("use_karras_sigmas"):
+        if name == "DPMSolverMultistepScheduler" and settings["beta_schedule"] == "squaredcos_cap_v2":
+            raise unknown_scheduler(
+                f"{name} with Karras sigmas of a cosine, whose timesteps it cuts off in float32", ""
+            )
         low, high = np.exp(-log_snrs[[0, -1]] / 2) if name in LAST_DROPPED else sigmas[[-1, 0]]
         sigmas = np.linspace(high ** (1 / KARRAS_RHO), low ** (1 / KARRAS_RHO), steps) ** KARRAS_RHO
         timesteps = Discrete(alphas).time(-2 * np.log(sigmas))
         if name in LAST_DROPPED:
-            exact = name == "DPMSolverMultistepScheduler" and settings["beta_schedule"] == "squaredcos_cap_v2"
-            timesteps = np.floor(timesteps) if exact else timesteps.round()
+            timesteps = timesteps.round()
     return distinct_steps(timesteps, -2 * np.log(sigmas), steps, name)
 
 
