@@ -20,9 +20,10 @@ import numpy as np
 import torch
 
 from chroma._check import invalid_argument
+from chroma._encoding import READING, Encoding, encode_texts, follow_call
 from chroma._planned import default_of, image_size, planned_log_snrs
 from chroma.models import DiffusersPipeline, Pipeline
-from chroma.prompts import NEGATIVE, pipeline_embeddings
+from chroma.prompts import NEGATIVE
 from chroma.schedulers.steps import step_log_snrs
 from chroma.switching import switch_log_snr
 
@@ -60,7 +61,6 @@ _CLASSES: tuple[tuple[tuple[str, ...], str], ...] = (
 )
 TENSORS = {name: tensors for tensors, names in _CLASSES for name in names.split()}
 _EMBEDDING = {"add_text_embeds": "pooled_prompt_embeds"}  # what `pipeline_embeddings` calls it
-_READING = ("clip_skip", "max_sequence_length")  # options of a call that change how prompts are encoded
 _SCALED = ("cross_attention_kwargs", "joint_attention_kwargs", "attention_kwargs")  # hold the scale of a LoRA
 _OWN = {
     "prompt",
@@ -83,10 +83,11 @@ def switch_prompts(
 ) -> dict[str, Any]:
     """Make the keyword arguments for one call of a pipeline that goes through prompts in turn.
 
-    All prompts are encoded here, with the options given here. Some tensors no callback can change, and these stay those
-    of the first prompt in use: the pooled embedding (a second and coarser encoding of the prompt), in Flux, in variants
-    of SD3 and in ControlNets of SDXL with inpainting or PAG; and all that a ControlNet itself is given, in variants of
-    SD3 and with PAG.
+    All prompts are encoded here, with the options given here; from now on the ``encode_prompt`` of the pipeline encodes
+    them again if the call itself has others. Some tensors no callback can change, and these stay those of the first
+    prompt in use: the pooled embedding (a second and coarser encoding of the prompt), in Flux, in variants of SD3 and
+    in ControlNets of SDXL with inpainting or PAG; and all that a ControlNet itself is given, in variants of SD3 and
+    with PAG.
 
     Args:
         pipe: a StableDiffusion, latent consistency, SDXL, SD3 or Flux pipeline: text-to-image, image-to-image,
@@ -128,20 +129,19 @@ def switch_prompts(
     planned = planned_log_snrs(pipe, steps, options)
     first = switch.index(planned[0])
     switch.check_steps(planned, f"steps={steps}")
-    embeddings = _embeddings(pipe, prompts, options)
-    _check_distinct(prompts, embeddings)
-    copies = _copies(pipe, options)
-    consumed = {*NEGATIVE, "prompt_2", "prompt_3", *copies}
-    reading = {name: options.get(name, default_of(pipe, name)) for name in _READING} | {"lora_scale": _lora(options)}
-    # SD3 encodes a negative prompt of its own to this length: a call with another one must not get that far
-    length = {"max_sequence_length": reading["max_sequence_length"]} if Pipeline(pipe).family == "sd3" else {}
+    reading = {name: options.get(name, default_of(pipe, name)) for name in READING} | {"lora_scale": _lora(options)}
+    texts = _texts(prompts, options)
+    encoding = Encoding(texts, first, reading, encode_texts(pipe, texts, reading))
+    _check_distinct(prompts, encoding.embeddings)
+    follow_call(pipe)
+    given = {name: value for name, value in options.items() if name not in (*NEGATIVE, "prompt_2", "prompt_3")}
+    # refused above, and by Python if it is given to the call later
+    given |= {name: None for name in ("skip_guidance_layers",) if name in _arguments(pipe)}
     return {
-        **{name: value for name, value in options.items() if name not in consumed},
-        **{name: tensor.repeat_interleave(copies.get(_COPIES, 1), 0) for name, tensor in embeddings[first].items()},
-        **dict.fromkeys(copies, 1),
-        **length,
+        **given,
+        **encoding.handed(),
         "num_inference_steps": steps,
-        "callback_on_step_end": _Callback(switch, first, TENSORS[kind], embeddings, reading),
+        "callback_on_step_end": _Callback(switch, encoding, TENSORS[kind]),
         "callback_on_step_end_tensor_inputs": ["latents", *TENSORS[kind]],
     }
 
@@ -174,8 +174,12 @@ class _Switch:
                 )
 
 
+def _arguments(pipe: Any) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(type(pipe).__call__).parameters
+
+
 def _check_options(pipe: Any, options: Mapping[str, Any]) -> None:
-    known = inspect.signature(type(pipe).__call__).parameters
+    known = _arguments(pipe)
     for name, value in options.items():
         if name in _OWN:
             raise invalid_argument(name, "a value of its own", "left to switch_prompts, which makes it")
@@ -186,16 +190,8 @@ def _check_options(pipe: Any, options: Mapping[str, Any]) -> None:
         if not isinstance(options.get(name, ""), (str, type(None))):
             raise invalid_argument(name, options[name], "one text, for the whole generation")
     if options.get("skip_guidance_layers") is not None:
-        raise invalid_argument("skip_guidance_layers", options["skip_guidance_layers"], _NO_LAYERS)
-
-
-_NO_LAYERS = "None: its second prediction would stay with the first prompt"
-_COPIES = "num_images_per_prompt"
-
-
-def _copies(pipe: Any, options: Mapping[str, Any]) -> dict[str, int]:
-    """SD3 and Flux do not repeat embeddings for several images: they are given as many prompts instead."""
-    return {_COPIES: options.get(_COPIES, 1)} if Pipeline(pipe).family in ("sd3", "flux") else {}
+        must = "None: what it predicts a second time would stay with the first prompt"
+        raise invalid_argument("skip_guidance_layers", options["skip_guidance_layers"], must)
 
 
 def _lora(options: Mapping[str, Any]) -> float | None:
@@ -228,23 +224,20 @@ def _switches(prompts: Sequence[str], at: Sequence[str | float], fraction: float
     return switches
 
 
-def _embeddings(pipe: Any, prompts: Sequence[str], options: Mapping[str, Any]) -> list[dict[str, torch.Tensor]]:
-    """What `chroma.prompts.pipeline_embeddings` makes of each prompt, with the options of the call."""
-    taken = inspect.signature(pipe.encode_prompt).parameters
-    shared = {name: options[name] for name in (*NEGATIVE, *_READING) if options.get(name) is not None}
-    if _lora(options) is not None and "lora_scale" in taken:
-        shared["lora_scale"] = _lora(options)
-    own: list[dict[str, Any]] = [{} for _ in prompts]
+def _texts(prompts: Sequence[str], options: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The texts of each prompt: its own, those for further text encoders, and the negative ones, which all share."""
+    negative = {name: options[name] for name in NEGATIVE if options.get(name) is not None}
+    texts: list[dict[str, Any]] = [{"prompt": prompt, **negative} for prompt in prompts]
     for name in ("prompt_2", "prompt_3"):
-        texts = options.get(name)
-        if texts is None:
+        further = options.get(name)
+        if further is None:
             continue
-        texts = [texts] * len(prompts) if isinstance(texts, str) else list(texts)
-        if len(texts) != len(prompts):
-            raise invalid_argument(name, f"{len(texts)} texts", f"one text, or {len(prompts)}, one for each prompt")
-        for one, text in zip(own, texts, strict=True):
-            one[name] = text
-    return [pipeline_embeddings(pipe, prompt, **shared, **one) for prompt, one in zip(prompts, own, strict=True)]
+        further = [further] * len(prompts) if isinstance(further, str) else list(further)
+        if len(further) != len(prompts):
+            raise invalid_argument(name, f"{len(further)} texts", f"one text, or {len(prompts)}, one for each prompt")
+        for own, text in zip(texts, further, strict=True):
+            own[name] = text
+    return texts
 
 
 def _check_distinct(prompts: Sequence[str], embeddings: Sequence[Mapping[str, torch.Tensor]]) -> None:
@@ -260,42 +253,32 @@ class _Callback:
     """What the pipeline calls at the end of each step, to put the next prompt's tensors in place."""
 
     switch: _Switch
-    first: int
+    encoding: Encoding
     tensors: tuple[str, ...]
-    embeddings: list[dict[str, torch.Tensor]]
-    reading: dict[str, Any]
     indices: dict[int, int] = field(default_factory=dict, init=False)  # of the prompts, by the scheduler's steps
 
     def __call__(self, running: Any, i: int, timestep: Any, tensors: Mapping[str, torch.Tensor]) -> dict:
         if i == 0:
             start, log_snrs = _steps_from(running, timestep)
-            self._check_call(running, log_snrs, tensors["latents"])
+            self._check_call(log_snrs, tensors["latents"])
             self.indices = {start + k: self.switch.index(z) for k, z in enumerate(log_snrs)}
         counted = getattr(running.scheduler, "step_index", None)  # a scheduler that has none takes its steps one by one
         following = min(self.indices) + i + 1 if counted is None else counted
         if self.indices.get(following) in (None, self.indices.get(following - 1)):
             return {}
-        embeddings, images = self.embeddings[self.indices[following]], len(tensors["latents"])
+        embeddings, images = self.encoding.embeddings[self.indices[following]], len(tensors["latents"])
         guided = getattr(running, "do_classifier_free_guidance", False) and Pipeline(running).family != "flux"
         negative = images if guided else 0
         return {
             name: _replaced(tensors[name], negative, embeddings[_EMBEDDING.get(name, name)]) for name in self.tensors
         }
 
-    def _check_call(self, running: Any, log_snrs: np.ndarray, latents: torch.Tensor) -> None:
-        """Refuse a call that differs from what was passed to `switch_prompts`."""
-        given = _running_arguments(running)
-        for name, used in self.reading.items():
-            value = _lora(given) if name == "lora_scale" else given.get(name, used)
-            if given and value != used:
-                must = f"passed to switch_prompts, which encoded the prompts with {used!r}"
-                raise invalid_argument(name, f"{value!r} in the call", must)
-        if given.get("skip_guidance_layers") is not None:
-            raise invalid_argument("skip_guidance_layers", given["skip_guidance_layers"], _NO_LAYERS)
+    def _check_call(self, log_snrs: np.ndarray, latents: torch.Tensor) -> None:
+        """Refuse a call whose latents or steps differ from those that were planned."""
         if self.switch.size is not None and not _has_side(latents, self.switch.size, self.switch.square):
             must = f"passed to switch_prompts as the side of the latents, in place of {self.switch.size}"
             raise invalid_argument("size", f"latents of shape {tuple(latents.shape)}", must)
-        if self.switch.index(log_snrs[0]) != self.first:
+        if self.switch.index(log_snrs[0]) != self.encoding.first:
             must = "passed to switch_prompts, for they decide with which prompt the call starts"
             what = "options that change the steps (strength, sigmas, height, ...)"
             raise invalid_argument(what, f"a first step at log-SNR {log_snrs[0]:.3g}", must)
@@ -327,13 +310,3 @@ def _has_side(latents: torch.Tensor, size: int, square: bool) -> bool:
         return set(latents.shape[2:]) == {size} if square else size in latents.shape[2:]
     area = 4 * latents.shape[1]
     return area == size**2 if square else area % size == 0 and 1 / 8 <= area / size**2 <= 8
-
-
-def _running_arguments(running: Any) -> dict[str, Any]:
-    """The arguments of the call that is running: a pipeline keeps them to itself, but its frame has them."""
-    code = inspect.unwrap(type(running).__call__).__code__
-    frame = inspect.currentframe()
-    while frame is not None and frame.f_code is not code:
-        frame = frame.f_back
-    names = (*_READING, *_SCALED, "skip_guidance_layers")
-    return {} if frame is None else {name: frame.f_locals[name] for name in names if name in frame.f_locals}

@@ -163,10 +163,13 @@ def test_timesteps_and_sigmas_of_one_s_own_are_planned():
         ("FluxPipeline", {"negative_prompt": "b b b", "true_cfg_scale": 2.0, "max_sequence_length": 16}),
     ],
 )
-def test_prompts_are_encoded_with_the_options_of_the_call(name, options):
+@pytest.mark.parametrize("planned", [True, False])
+def test_prompts_are_encoded_with_the_options_of_the_call(name, options, planned):
     pipe, call = variant(name)
     seen = evaluations(pipe)
-    pipe(**switch_prompts(pipe, ["a", "b"], [AT], 6, **call, **options))
+    before = {k: v for k, v in options.items() if planned or k.startswith("prompt")}
+    later = {k: v for k, v in options.items() if k not in before}
+    pipe(**switch_prompts(pipe, ["a", "b"], [AT], 6, **call, **before), **later)
     switching = seen[0][1:], seen[-1][1:]
     for index, prompt in enumerate(("a", "b")):
         seen.clear()
@@ -192,11 +195,13 @@ def test_a_negative_prompt_may_also_be_given_to_the_call_alone():
 
 
 @pytest.mark.parametrize("name", ["StableDiffusionPipeline", "StableDiffusion3Pipeline", "FluxPipeline"])
-def test_several_images_of_a_prompt_change_together(name):
+@pytest.mark.parametrize("planned", [True, False])
+def test_several_images_of_a_prompt_change_together(name, planned):
     pipe, call = variant(name)
     seen = evaluations(pipe)
     options = {"num_images_per_prompt": 3, "negative_prompt": "b a"}
-    images = pipe(**switch_prompts(pipe, ["a", "b"], [AT], 4, **options, **call)).images
+    before, later = (options, {}) if planned else ({}, options)
+    images = pipe(**switch_prompts(pipe, ["a", "b"], [AT], 4, **before, **call), **later).images
     assert len(images) == 3
     assert all(torch.equal(row, seen[-1][1][-1]) for row in seen[-1][1][-3:])
     assert not torch.equal(seen[0][1][-1], seen[-1][1][-1])
@@ -205,14 +210,6 @@ def test_several_images_of_a_prompt_change_together(name):
 @pytest.mark.parametrize(
     ("name", "later", "words"),
     [
-        ("FluxPipeline", {"max_sequence_length": 256}, "max_sequence_length must be passed to switch_prompts, which"),
-        ("StableDiffusionPipeline", {"clip_skip": 1}, "clip_skip must be passed to switch_prompts, which encoded"),
-        (
-            "FluxPipeline",
-            {"joint_attention_kwargs": {"scale": 0.5}},
-            "lora_scale must be passed to switch_prompts, which encoded the prompts with None; got 0.5 in the call",
-        ),
-        ("StableDiffusion3Pipeline", {"skip_guidance_layers": [0]}, "skip_guidance_layers must be None"),
         ("StableDiffusionPipeline", {"height": 16, "width": 16}, "size must be passed to switch_prompts as the side"),
         ("FluxPipeline", {"height": 16, "width": 16}, "size must be passed to switch_prompts as the side"),
     ],
@@ -222,13 +219,6 @@ def test_an_option_that_comes_too_late_is_refused_by_the_call(name, later, words
     call = {key: value for key, value in call.items() if key not in later}
     with pytest.raises(ValueError, match=words):
         pipe(**switch_prompts(pipe, ["a", "b"], ["4x4"], 6, **call), **later)
-
-
-def test_what_sd3_would_break_on_half_way_is_refused_by_python_before_the_call():
-    pipe, call = variant("StableDiffusion3Pipeline")
-    for name in ("max_sequence_length", "num_images_per_prompt"):
-        with pytest.raises(TypeError, match=f"multiple values for keyword argument '{name}'"):
-            pipe(**switch_prompts(pipe, ["a", "b"], [AT], 4, **call), **{name: 2})
 
 
 def test_a_strength_that_comes_too_late_is_refused_by_the_call():
@@ -256,6 +246,12 @@ def test_options_that_cannot_be_kept_are_refused_by_name(name, options, words):
     pipe, call = variant(name)
     with pytest.raises(ValueError, match=words):
         switch_prompts(pipe, ["a", "b"], ["4x4"], 8, **call, **options)
+
+
+def test_a_second_prediction_that_no_callback_reaches_cannot_be_given_later_either():
+    pipe, call = variant("StableDiffusion3Pipeline")
+    with pytest.raises(TypeError, match="multiple values for keyword argument 'skip_guidance_layers'"):
+        pipe(**switch_prompts(pipe, ["a", "b"], [AT], 4, **call), skip_guidance_layers=[0])
 
 
 def test_a_size_in_pixels_is_not_taken_for_latents():
@@ -291,6 +287,23 @@ def test_every_pipeline_of_the_families_is_listed_or_left_out_for_a_reason():
         if name.startswith(families) and not name.startswith("Flux2"):
             tensors = getattr(getattr(diffusers, name), "_callback_tensor_inputs", ())
             assert ("prompt_embeds" in tensors) == (name in TENSORS or name in left_out), name
+
+
+def test_the_embeddings_that_are_handed_need_no_text_encoder_in_the_call():
+    pipe, call = variant("FluxPipeline")
+    planned = switch_prompts(pipe, ["a", "b"], [AT], 4, max_sequence_length=16, **call)
+    pipe.text_encoder = pipe.text_encoder_2 = None
+    assert "prompt" not in planned and pipe(**planned).images.shape[0] == 1
+
+
+def test_a_pipeline_that_has_switched_prompts_generates_what_it_generated_before():
+    pipe, call = variant("StableDiffusion3Pipeline")
+    call["generator"] = torch.Generator()
+    before = pipe(prompt="a", num_inference_steps=2, **call | {"generator": torch.Generator().manual_seed(0)}).images
+    for _ in range(2):
+        pipe(**switch_prompts(pipe, ["a", "b"], [AT], 4, **call), max_sequence_length=16)
+    after = pipe(prompt="a", num_inference_steps=2, **call | {"generator": torch.Generator().manual_seed(0)}).images
+    assert torch.equal(before, after)
 
 
 def test_the_callback_serves_a_second_call():
