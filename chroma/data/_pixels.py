@@ -108,12 +108,12 @@ def _rgb(picture: Image.Image, source: Source) -> np.ndarray:
         return np.asarray(_bytes_to_rgb(picture, source))
     if not picture.mode.startswith("I") or source.white is None:
         raise ValueError(f"pixels of mode {picture.mode}, whose range is not known")
-    numbers = np.asarray(picture)
+    numbers = np.asarray(picture).astype(np.int32)  # of either byte order, to one that has room for differences
     source.visible = True
     source.most = max(source.most, int(numbers.max()))
     transparent = numbers == picture.info.get("transparency", -1)
-    numbers = numbers >> source.shift
-    grey = (source.white - numbers if source.inverted else numbers) * np.float32(255 / source.white)
+    numbers >>= source.shift
+    grey = (source.white - numbers if source.inverted else numbers) * (255 / source.white)
     table = None
     if source.profile is not None:
         try:
