@@ -84,6 +84,8 @@ def tiff(raw, bits, photometric, samples=1, order="<", **tags):
         (tiff(b"\x80\x00" * 64, 16, 1, order=">"), 127.5),
         (tiff(b"\x00\x40" * 64, 16, 0), 191.25),
         (tiff(bytes(128), 16, 0), 255),
+        (tiff(zlib.compress(b"\x80\x08\x00" * 32), 12, 1, _259=[8]), 127.5),
+        (tiff(zlib.compress(b"\x40\x00" * 64), 16, 1, order=">", _259=[8]), 63.75),
     ],
 )
 def test_grey_tiffs_of_any_depth_keep_their_brightness(tmp_path, content, byte):
@@ -132,9 +134,13 @@ def test_a_palette_of_bytes_in_a_tiff_is_read_as_one_of_16_bits(read):
             "a TIFF of 14 bits per sample and photometric interpretation 1, which Pillow does not",
         ),
         (tiff(bytes(128), 16, 0, order=">"), "a TIFF of 16 bits per sample and photometric interpretation 0, which"),
+        (
+            tiff(bytes(384), 16, 2, samples=3, _284=[2]),
+            "planes of more than 8 bits per channel, which Pillow scrambles",
+        ),
         (tiff(bytes(128), 8, 1, _50706=[1, 4]), "camera raw, which Pillow does not read"),
     ],
-    ids=["int8", "int16", "float32", "int32", "10 bits", "14 bits", "inverted big-endian", "DNG"],
+    ids=["int8", "int16", "float32", "int32", "10 bits", "14 bits", "inverted big-endian", "planes", "DNG"],
 )
 def test_tiffs_whose_meaning_is_not_known_are_skipped_with_the_reason(tmp_path, content, reason):
     (tmp_path / "b.tif").write_bytes(content)
@@ -224,7 +230,7 @@ def test_the_gamma_of_a_png_is_applied(read, gamma):
         assert read(png(bytes([byte] * 8), 8, 0, chunk)) == pytest.approx([expected] * 3, abs=1)
         assert read(png(bytes([byte] * 24), 8, 2, chunk)) == pytest.approx([expected] * 3, abs=1)
         assert read(png(bytes([byte] * 16), 16, 0, chunk)) == pytest.approx([expected] * 3, abs=1)
-    assert "1 of 1 images have another colour space than sRGB; converted to sRGB." in notes(read)
+    assert "1 of 1 images have a colour profile or gamma other than that of sRGB; converted to sRGB." in notes(read)
 
 
 @pytest.mark.parametrize(
@@ -385,7 +391,7 @@ def test_colours_of_an_embedded_profile_are_converted(read, name):
     assert read(uniform("RGB", (200, 120, 60)), name, icc_profile=profile, **options) == pytest.approx(
         by_littlecms(uniform("RGB", (200, 120, 60)), profile), abs=3 if name == "a.avif" else 1
     )
-    assert "another colour space than sRGB; converted to sRGB" in notes(read)
+    assert "other than that of sRGB; converted to sRGB" in notes(read)
 
 
 def test_colours_of_a_profile_are_converted_in_palettes_grey_images_and_under_alpha(read):
@@ -453,7 +459,7 @@ def cmyk_profile():
 def test_print_colours_with_a_profile_are_those_of_littlecms(read):
     profile, picture = cmyk_profile(), uniform("CMYK", (60, 120, 180, 20))
     assert read(picture, "a.tif", icc_profile=profile) == by_littlecms(picture, profile)
-    assert "another colour space" in notes(read)
+    assert "other than that of sRGB" in notes(read)
     assert read(picture, "a.tif") == list(picture.convert("RGB").getpixel((0, 0)))
     assert "print colours (CMYK) and no colour profile" in notes(read)
 

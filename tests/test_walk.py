@@ -199,6 +199,7 @@ def test_a_format_is_read_once_a_plugin_is_registered_for_it(root, monkeypatch):
     [
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a Git LFS pointer: the image itself is not"),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a HEIC image, which Pillow does not read"),
+        (b"\xff\xd8\xff\xe0", "a JPEG that is damaged, or of a kind that Pillow does not read"),
         (b"<html>404</html>", "not an image"),
         (b"", "not an image"),
     ],

@@ -49,6 +49,8 @@ SIGNATURES = (
     (4, b"ftypheix", "a HEIC image, which Pillow does not read"),
     (4, b"ftypmif1", "a HEIF image, which Pillow does not read"),
     (0, b"\xff\x0a", "a JPEG XL image, which Pillow does not read"),
+    (0, b"\xff\xd8\xff", "a JPEG that is damaged, or of a kind that Pillow does not read"),
+    (0, b"\x89PNG\r\n\x1a\n", "a damaged PNG"),
     (4, b"JXL \r\n", "a JPEG XL image, which Pillow does not read"),
 )
 

@@ -22,10 +22,9 @@ FRAMED = {"AVIF", "DCX", "FLI", "GIF", "MPO", "PNG", "TIFF", "WEBP"}  # formats 
 SRGB_GAMMA, ADOBE_GAMMA = 0.45455, 256 / 563  # pixels are light to this power, nearly and exactly
 
 # The tags of TIFF and EXIF that are read
-BITS, PHOTOMETRIC, ORIENTATION, SAMPLE_FORMAT, DNG_VERSION = 258, 262, 274, 339, 50706
+BITS, PHOTOMETRIC, ORIENTATION, PLANES, COLOUR_MAP, SAMPLE_FORMAT, DNG_VERSION = 258, 262, 274, 284, 320, 339, 50706
 EXIF_IFD, COLOUR_SPACE, INTEROPERABILITY_IFD, INTEROPERABILITY = 0x8769, 0xA001, 0xA005, 1
-COLOUR_MAP = 320
-WHITE_IS_ZERO, SIGNED, SRGB_COLOURS = 0, 2, 1  # values of PHOTOMETRIC, SAMPLE_FORMAT and COLOUR_SPACE
+WHITE_IS_ZERO, SEPARATE, SIGNED, SRGB_COLOURS = 0, 2, 2, 1  # values of PHOTOMETRIC, PLANES, SAMPLE_FORMAT, COLOUR_SPACE
 
 # Code points of ITU-T H.273, in AVIF and in the chunk cICP of PNG
 CODED_PRIMARIES = {9: BT2020, 12: DISPLAY_P3}  # 1 is sRGB, and 2 means unspecified
@@ -161,6 +160,9 @@ def _read_tiff(file: Any, source: Source) -> None:
         raise ValueError("camera raw, which Pillow does not read")
     if SIGNED in np.atleast_1d(tags.get(SAMPLE_FORMAT, 1)):
         raise ValueError("pixels that are signed numbers, whose range is not known")
+    planes = tags.get(PLANES) == SEPARATE and file.tile and file.tile[0][0] == "raw"
+    if planes and np.max(tags.get(BITS, 1)) > 8:
+        raise ValueError("planes of more than 8 bits per channel, which Pillow scrambles")
     if file.mode == "P" and max(tags[COLOUR_MAP]) < 256:  # bytes, where Pillow expects numbers of 16 bits
         from PIL import ImagePalette
 

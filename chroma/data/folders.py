@@ -26,7 +26,7 @@ MANY = 1000  # a bar shows the progress of more files than these
 
 # What is to be said about images, to follow "have"
 REMARKS = {
-    "converted": "another colour space than sRGB; converted to sRGB",
+    "converted": "a colour profile or gamma other than that of sRGB; converted to sRGB",
     "unconverted": "a colour profile or gamma that cannot be used; taken as sRGB",
     "print": "print colours (CMYK) and no colour profile; converted without one",
     "ink": "print colours (CMYK) without Adobe's marker; taken as inverted, as Adobe writes them",
