@@ -123,8 +123,6 @@ def _read_png(file: Any, source: Source) -> None:
     if file.mode == "L" and isinstance(key, int):  # Pillow stretches the pixels of 2 and 4 bits, not the key
         largest = 2 ** int(depth.partition(";")[2] or 8) - 1
         file.info["transparency"] = (key & largest) * 255 // largest
-    elif depth == "RGB" and isinstance(key, tuple):
-        file.info["transparency"] = tuple(value & 255 for value in key)
     if source.profile is None and "srgb" not in file.info and file.info.keys() & {"gamma", "chromaticity"}:
         gamma, chromaticities = file.info.get("gamma"), file.info.get("chromaticity", SRGB)
         usual = gamma is None or abs(gamma / SRGB_GAMMA - 1) < 0.05

@@ -70,7 +70,7 @@ def centre_square(width: int, height: int, size: int) -> tuple[int, tuple[int, i
 
 
 def area_mean(pixels: np.ndarray, times: int) -> np.ndarray:
-    """Average squares of pixels, and convert 0 ... 255 to -1 ... 1. Sums of bytes are exact in float32.
+    """Average squares of pixels, and convert 0 ... 255 to -1 ... 1. Sums of bytes are exact.
 
     Args:
         pixels: (k h, k w, 3) uint8, or floats from 0 to 255.
@@ -82,17 +82,17 @@ def area_mean(pixels: np.ndarray, times: int) -> np.ndarray:
     if times == 1:
         return np.moveaxis(pixels, -1, 0).astype(np.float32) / np.float32(127.5) - 1
     height, width = pixels.shape[0] // times, pixels.shape[1] // times
-    sums = "float32" if pixels.dtype != np.uint8 else "uint16" if times <= 257 else "uint32"  # 16 bits hold 257 bytes
-    rows = pixels[::times].astype(sums)
+    exact = pixels.dtype == np.uint8 and times <= 256  # 256 bytes fit into 16 bits, and 256^2 into float32
+    rows = pixels[::times].astype("uint16" if exact else "float64")
     for i in range(1, times):
         rows += pixels[i::times]
     rows = rows.reshape(height, width, times * 3)
-    image = np.empty((3, height, width), np.float32)
+    image = np.empty((3, height, width), "float32" if exact else "float64")
     for channel in range(3):
         image[channel] = rows[..., channel]
         for j in range(1, times):
             image[channel] += rows[..., 3 * j + channel]
-    return image / np.float32(times**2) / np.float32(127.5) - 1
+    return (image / np.float32(times**2) / np.float32(127.5) - 1).astype(np.float32, copy=False)
 
 
 def check_known(kind: str, names: str | Iterable[str], available: Iterable[str], listed_by: str = "") -> list[str]:
