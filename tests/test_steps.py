@@ -73,7 +73,7 @@ def test_the_schedule_of_a_configuration_is_that_of_its_scheduler(name):
 @pytest.mark.parametrize(
     "config",
     [
-        {"_class_name": "UniPCMultistepScheduler", "use_flow_sigmas": True},
+        {"_class_name": "UniPCMultistepScheduler", "use_flow_sigmas": True, "use_karras_sigmas": True},
         {"_class_name": "FlowMatchEulerDiscreteScheduler", "use_karras_sigmas": True},
         {"_class_name": "DDIMScheduler", "beta_schedule": "sigmoid"},
         {"_class_name": "EDMEulerScheduler", "sigma_schedule": "exponential"},

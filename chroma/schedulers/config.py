@@ -250,7 +250,11 @@ def schedule_from_config(config: Mapping, tokens: int | None = None) -> Schedule
         raise invalid_argument("scheduler", f"{name} with invert_sigmas", "one whose time runs from clean to noisy")
     if "shift" in settings:
         return _flow(flow_shift(settings, tokens))
+    if settings.get("use_flow_sigmas"):
+        return _flow(settings["flow_shift"])
     if "rho" in settings:
         return _edm(name, settings)
+    if "beta_start" not in settings:
+        raise _unreadable(name)
     with np.errstate(all="ignore"):
         return _discrete(name, alphas_cumprod_from_config(settings))

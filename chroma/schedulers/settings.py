@@ -28,6 +28,8 @@ _LEADING = {"timestep_spacing": "leading", "steps_offset": 0}
 _LINSPACE = {"timestep_spacing": "linspace", "steps_offset": 0}
 _ZERO_SNR = {"rescale_betas_zero_snr": False}
 _KARRAS = {"use_karras_sigmas": False}
+_LENT = {"use_flow_sigmas": False, "flow_shift": 1.0}
+_CONTINUOUS = {"sigma_min": None, "sigma_max": None, "timestep_type": "discrete", "prediction_type": "epsilon"}
 _EDM = {"sigma_min": 0.002, "sigma_max": 80.0, "rho": 7.0, "sigma_schedule": "karras"}
 _FLOW = {
     "num_train_timesteps": 1000,
@@ -47,15 +49,17 @@ FOLLOWED: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "DDIMScheduler": {**_BETAS, **_LEADING, **_ZERO_SNR},
         "DDPMScheduler": {**_BETAS, **_LEADING, **_ZERO_SNR},
         "PNDMScheduler": {**_BETAS, **_LEADING, "skip_prk_steps": False},
-        "EulerDiscreteScheduler": {**_BETAS, **_LINSPACE, **_ZERO_SNR, **_KARRAS},
+        "EulerDiscreteScheduler": {**_BETAS, **_LINSPACE, **_ZERO_SNR, **_KARRAS, **_CONTINUOUS},
         "EulerAncestralDiscreteScheduler": {**_BETAS, **_LINSPACE, **_ZERO_SNR},
         "LMSDiscreteScheduler": {**_BETAS, **_LINSPACE, **_KARRAS},
-        "DPMSolverMultistepScheduler": {**_BETAS, **_LINSPACE, **_ZERO_SNR, **_KARRAS},
-        "UniPCMultistepScheduler": {**_BETAS, **_LINSPACE, **_ZERO_SNR, **_KARRAS},
+        "DPMSolverMultistepScheduler": {**_BETAS, **_LINSPACE, **_ZERO_SNR, **_KARRAS, **_LENT},
+        "UniPCMultistepScheduler": {**_BETAS, **_LINSPACE, **_ZERO_SNR, **_KARRAS, **_LENT},
         "LCMScheduler": {**_LATENT_BETAS, **_ZERO_SNR, "original_inference_steps": 50},
         "EDMEulerScheduler": _EDM,
         "EDMDPMSolverMultistepScheduler": _EDM,
         "FlowMatchEulerDiscreteScheduler": _FLOW,
+        "FlowMatchLCMScheduler": _FLOW,
+        "DDPMWuerstchenScheduler": {"scaler": 1.0, "s": 0.008},
     }
 )
 # of the followed settings, the values that are followed; numbers and lists are checked where they are used
@@ -64,6 +68,9 @@ _FOLLOWED_VALUES: dict[str, tuple[Any, ...]] = {
     "timestep_spacing": ("leading", "linspace", "trailing"),
     "rescale_betas_zero_snr": (False, True),
     "use_karras_sigmas": (False, True),
+    "use_flow_sigmas": (False, True),
+    "timestep_type": ("discrete", "continuous"),
+    "prediction_type": ("epsilon", "v_prediction", "sample"),
     "use_dynamic_shifting": (False, True),
     "invert_sigmas": (False, True),
     "skip_prk_steps": (True,),  # the steps of Runge and Kutta are left to diffusers
@@ -71,21 +78,23 @@ _FOLLOWED_VALUES: dict[str, tuple[Any, ...]] = {
     "time_shift_type": ("exponential", "linear"),
 }
 _COUNTS = ("num_train_timesteps", "original_inference_steps", "base_image_seq_len", "max_image_seq_len")
-_POSITIVE = ("sigma_min", "sigma_max", "rho", "shift")
+_POSITIVE = ("sigma_min", "sigma_max", "rho", "shift", "flow_shift", "scaler", "s")
 _NUMBERS = (*_COUNTS, *_POSITIVE, "beta_start", "beta_end", "steps_offset", "base_shift", "max_shift")
 # the settings that change what a step computes, not where it is, whatever their value ...
 _NEUTRAL = {
     "clip_sample",
     "clip_sample_range",
     "dynamic_thresholding_ratio",
-    "flow_shift",  # of use_flow_sigmas, which is left to diffusers
+    "flow_shift",  # of solvers lent to flows, which follow it
     "sample_max_value",
     "set_alpha_to_one",
     "sigma_data",
     "skip_prk_steps",  # of PNDM, which follows it, and of no other class
+    "scale_factors",  # of FlowMatchLCM: at which steps the image grows
     "stochastic_sampling",
     "thresholding",
     "timestep_scaling",
+    "upscale_mode",
     "variance_type",
 }
 # ... and those that must have one of the values that diffusers accepts: another one is left to diffusers to refuse
@@ -96,7 +105,7 @@ _NEUTRAL_VALUES: dict[str, tuple[Any, ...]] = {
     "final_sigmas_type": ("zero", "sigma_min"),
     "lower_order_final": (False, True),
     "predict_x0": (False, True),
-    "prediction_type": ("epsilon", "v_prediction", "sample"),
+    "prediction_type": ("epsilon", "v_prediction", "sample", "flow_prediction"),
     "solver_order": (1, 2, 3),
     "solver_p": (None,),
     "solver_type": ("midpoint", "heun", "bh1", "bh2"),
@@ -142,7 +151,7 @@ def followed_settings(config: Mapping) -> dict[str, Any]:
     given = {key: value for key, value in config.items() if key[:1] != "_" and key not in left}
     settings = {**defaults, **{key: value for key, value in given.items() if key in defaults}}
     unread = [key for key, value in given.items() if key not in defaults and not _is_neutral(key, value)]
-    unread += [key for key, value in settings.items() if not _is_followed(key, value)]
+    unread += [key for key, value in settings.items() if not _is_followed(key, value, defaults[key])]
     if unread:
         raise unknown_scheduler(f"{name} with {', '.join(f'{key}={config.get(key)!r}' for key in unread)}", "")
     return settings
@@ -154,9 +163,11 @@ def _is_neutral(key: str, value: Any) -> bool:
     return key in _NEUTRAL or (key in _DEFAULTS and _same(value, _DEFAULTS[key]))
 
 
-def _is_followed(key: str, value: Any) -> bool:
+def _is_followed(key: str, value: Any, default: Any) -> bool:
     if key in _FOLLOWED_VALUES:
         return any(_same(value, allowed) for allowed in _FOLLOWED_VALUES[key])
+    if value is None and key in ("sigma_min", "sigma_max"):
+        return default is None
     if key in _NUMBERS:
         integer = isinstance(value, int) and not isinstance(value, bool)
         if not (integer or (isinstance(value, float) and key not in _COUNTS)):

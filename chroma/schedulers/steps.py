@@ -181,11 +181,15 @@ def plan(
     if mu is not None:
         mu = check_finite("mu", mu)
     settings, name = followed_settings(config), config["_class_name"]
-    if name == "FlowMatchEulerDiscreteScheduler":
-        return _flow_plan(settings, steps, tokens, mu, sigmas, timesteps)
+    if "shift" in settings:
+        return _flow_plan(name, settings, steps, tokens, mu, sigmas, timesteps)
     if mu is not None or sigmas is not None or timesteps is not None:
         raise unknown_scheduler(f"{name} with mu, sigmas or timesteps of its own", "")
     count = check_int("steps", steps, 1)
+    if settings.get("use_flow_sigmas"):
+        return _lent_plan(name, settings, count)
+    if "scaler" in settings:
+        return _wuerstchen_plan(name, settings, count)
     if "rho" in settings:
         return _edm_plan(name, settings, count)
     return _table_plan(name, settings, count)
@@ -213,6 +217,7 @@ def pipeline_lists(config: Mapping, steps: int) -> tuple[list[float], list[float
 
 
 def _flow_plan(
+    name: str,
     settings: Mapping,
     steps: int | None,
     tokens: int | None,
@@ -249,7 +254,30 @@ def _flow_plan(
         times = np.asarray(timesteps, dtype=np.float64)
     if not ((weights > 0) & (weights <= 1)).all():
         raise unknown_scheduler("a flow whose sigmas are not within (0, 1]", "")
-    return distinct_steps(times, flow_log_snr(weights), len(weights), "FlowMatchEulerDiscreteScheduler")
+    return distinct_steps(times, flow_log_snr(weights), len(weights), name)
+
+
+def _lent_plan(name: str, settings: Mapping, steps: int) -> Plan:
+    """The steps of a multistep solver that is lent to a flow-matching model."""
+    if settings["use_karras_sigmas"]:
+        raise unknown_scheduler(f"{name} with use_karras_sigmas and use_flow_sigmas", "")
+    shift, count = settings["flow_shift"], settings["num_train_timesteps"]
+    sigmas = np.linspace(1, 1 / count, steps + 1)[:-1]
+    if name == "DPMSolverMultistepScheduler":  # from one training step below 1 down to above 0
+        sigmas = (1 - np.linspace(1, 1 / count, steps + 1))[:0:-1]
+    sigmas = shift * sigmas / (1 + (shift - 1) * sigmas)
+    if name == "UniPCMultistepScheduler" and abs(sigmas[0] - 1) < 1e-6:
+        sigmas[0] -= 1e-6
+    timesteps = np.trunc(sigmas * count)
+    return distinct_steps(timesteps, flow_log_snr(sigmas.astype(np.float32)), steps, name)
+
+
+def _wuerstchen_plan(name: str, settings: Mapping, steps: int) -> Plan:
+    """The steps of Wuerstchen and Stable Cascade: a cosine in continuous time."""
+    times, offset, scaler = np.linspace(1, 0, steps + 1)[:-1], settings["s"], settings["scaler"]
+    warped = 1 - (1 - times) ** scaler if scaler > 1 else times**scaler
+    cosines = np.cos((np.append(warped, 0) + offset) / (1 + offset) * np.pi / 2) ** 2
+    return distinct_steps(times, alpha_log_snr(np.clip(cosines[:-1] / cosines[-1], 0.0001, 0.9999)), steps, name)
 
 
 def _edm_plan(name: str, settings: Mapping, steps: int) -> Plan:
@@ -286,10 +314,13 @@ def _table_plan(name: str, settings: Mapping, steps: int) -> Plan:
                 f"{name} with Karras sigmas of a cosine, whose timesteps it cuts off in float32", ""
             )
         low, high = np.exp(-log_snrs[[0, -1]] / 2) if name in LAST_DROPPED else sigmas[[-1, 0]]
+        low, high = settings.get("sigma_min") or low, settings.get("sigma_max") or high
         sigmas = np.linspace(high ** (1 / KARRAS_RHO), low ** (1 / KARRAS_RHO), steps) ** KARRAS_RHO
         timesteps = Discrete(alphas).time(-2 * np.log(sigmas))
         if name in LAST_DROPPED:
             timesteps = timesteps.round()
+    if settings.get("timestep_type") == "continuous" and settings["prediction_type"] == "v_prediction":
+        timesteps = 0.25 * np.log(sigmas)
     return distinct_steps(timesteps, -2 * np.log(sigmas), steps, name)
 
 
