@@ -101,7 +101,7 @@ def _channels(pipe: Any, network: Any) -> str | None:
 
 def _sizes(pipe: Any, network: Any) -> str | None:
     """SDXL's refiner, by its own setting or by the width of what it embeds."""
-    if getattr(pipe.config, "requires_aesthetics_score", False):
+    if getattr(getattr(pipe, "config", None), "requires_aesthetics_score", False):
         return "which has requires_aesthetics_score=True"
     encoder = getattr(pipe, "text_encoder_2", None)
     if encoder is None or getattr(network.config, "addition_embed_type", None) != "text_time":

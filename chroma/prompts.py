@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from textwrap import shorten
 from typing import Any
 
@@ -217,11 +217,12 @@ def check_distinguishable(pipe: DiffusersPipeline, prompts: Sequence[str]) -> li
     if Pipeline(pipe).family == "unconditional":
         must = "one that takes prompts: without them there is no guidance"
         raise invalid_argument("pipe", type(pipe).__name__, must)
+    vocabularies = [_vocabulary(tokenizer) for tokenizer in _tokenizers(pipe)]
     first: dict[Any, str] = {_digest(pipe, ""): ""}
     notes = []
     for prompt in dict.fromkeys(prompts):
         words, short = _words(pipe, prompt), shorten(prompt, 80)
-        unknown = [word for word in words if not _knows(pipe, word)]
+        unknown = [word for word in words if not any(knows(word) for knows in vocabularies)]
         if unknown and len(unknown) == len(words):
             raise invalid_argument("prompts", f"{short!r}, of which it knows no word", "texts that the model can read")
         digest = _digest(pipe, prompt)
@@ -256,20 +257,16 @@ def _tokenizers(pipe: Any) -> list[Any]:
     return [tokenizer for tokenizer in found if tokenizer is not None]
 
 
-def _knows(pipe: Any, word: str) -> bool:
-    """Whether some tokenizer of the pipeline, if it has any, knows the word."""
-    tokenizers = _tokenizers(pipe)
-    return not tokenizers or any(_has_tokens(tokenizer, word) for tokenizer in tokenizers)
-
-
-def _has_tokens(tokenizer: Any, word: str) -> bool:
+def _vocabulary(tokenizer: Any) -> Callable[[str], bool]:
+    """Tell whether a tokenizer knows a word."""
     pieces = set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)
     if all(piece.startswith(WORD_START) or len(piece) == 1 for piece in pieces):
-        return WORD_START + word in pieces  # a vocabulary of whole words, such as `chroma.networks` builds: it spells
-    unknown = tokenizer.unk_token_id  # others, by letters that no training has used
-    if unknown in (None, tokenizer.eos_token_id):  # CLIP has tokens for all
-        return True
-    return unknown not in tokenizer(word, add_special_tokens=False).input_ids
+        # a vocabulary of whole words, as `chroma.networks` builds it, spells others by letters that no training used
+        return lambda word: WORD_START + word in pieces
+    unknown = tokenizer.unk_token_id
+    if unknown in (None, tokenizer.eos_token_id):  # CLIP has tokens for all words
+        return lambda word: True
+    return lambda word: unknown not in tokenizer(word, add_special_tokens=False).input_ids
 
 
 def _may_be_cut(pipe: Any, prompt: str) -> bool:
