@@ -7,7 +7,6 @@ has all prompts of the switch encoded again if the options are not those that th
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -52,21 +51,24 @@ def encode_texts(pipe: Any, texts: list[dict[str, Any]], reading: Mapping[str, A
     return [pipeline_embeddings(pipe, **own, **given) for own in texts]
 
 
+class _EncodePrompt:
+    """A pipeline's ``encode_prompt`` that follows the options of a call with the embeddings of an `Encoding`."""
+
+    def __init__(self, pipe: Any):
+        self.pipe = pipe  # an attribute, so that a copy of the pipeline has one of its own
+        self.__signature__ = inspect.signature(pipe.encode_prompt)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        original = type(self.pipe).encode_prompt.__get__(self.pipe)
+        given = self.__signature__.bind(*args, **kwargs).arguments
+        encoding, role = getattr(given.get("prompt_embeds"), "encoding", (None, ""))
+        return original(*args, **kwargs) if encoding is None else original(**_updated(self.pipe, encoding, role, given))
+
+
 def follow_call(pipe: Any) -> None:
     """Have the ``encode_prompt`` of a pipeline follow the options of a call with the embeddings of an `Encoding`."""
-    original = pipe.encode_prompt
-    if hasattr(original, "follows_call"):
-        return
-    signature = inspect.signature(original)
-
-    @functools.wraps(original)
-    def encode_prompt(*args: Any, **kwargs: Any) -> Any:
-        given = signature.bind(*args, **kwargs).arguments
-        encoding, role = getattr(given.get("prompt_embeds"), "encoding", (None, ""))
-        return original(*args, **kwargs) if encoding is None else original(**_updated(pipe, encoding, role, given))
-
-    encode_prompt.follows_call = True  # type: ignore[attr-defined]
-    pipe.encode_prompt = encode_prompt
+    if not isinstance(pipe.encode_prompt, _EncodePrompt):
+        pipe.encode_prompt = _EncodePrompt(pipe)
 
 
 def _updated(pipe: Any, encoding: Encoding, role: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Whatever the class of a pipeline, its scheduler and its call: each evaluation of the network has the right prompt."""
 
+from copy import deepcopy
+
 import diffusers
 import numpy as np
 import pytest
@@ -304,6 +306,30 @@ def test_a_pipeline_that_has_switched_prompts_generates_what_it_generated_before
         pipe(**switch_prompts(pipe, ["a", "b"], [AT], 4, **call), max_sequence_length=16)
     after = pipe(prompt="a", num_inference_steps=2, **call | {"generator": torch.Generator().manual_seed(0)}).images
     assert torch.equal(before, after)
+
+
+def test_a_copy_of_a_pipeline_that_has_switched_prompts_encodes_by_itself():
+    pipe, call = variant("StableDiffusion3Pipeline")
+    switch_prompts(pipe, ["a", "b"], [AT], 4, **call)
+    other = deepcopy(pipe)
+    other.text_encoder = None
+    with pytest.raises(ValueError, match="cannot encode a prompt with these options"):
+        pipeline_embeddings(other, "a")
+    assert pipeline_embeddings(pipe, "a")
+
+
+@pytest.mark.parametrize("planned", [True, False])
+def test_flux_s_negative_prompt_fits_several_images(planned):
+    pipe, call = variant("FluxPipeline")
+    options = {"num_images_per_prompt": 3, "negative_prompt": "b b", "true_cfg_scale": 2.0, "max_sequence_length": 16}
+    before, later = (options, {}) if planned else ({}, options)
+    seen = evaluations(pipe)
+    pipe(**switch_prompts(pipe, ["a", "b"], [AT], 4, **before, **call), **later)
+    negative = pipeline_embeddings(pipe, "b b", max_sequence_length=16)["prompt_embeds"]
+    prompts = [pipeline_embeddings(pipe, one, max_sequence_length=16)["prompt_embeds"] for one in "ab"]
+    assert [prompt.shape[:2] for _, prompt, _ in seen] == [(3, 16)] * 8
+    for index, right in ((0, prompts[0]), (1, negative), (6, prompts[1]), (7, negative)):  # in turn, step by step
+        assert torch.equal(seen[index][1], right.expand(3, -1, -1))
 
 
 def test_the_callback_serves_a_second_call():
