@@ -1,11 +1,10 @@
-"""Files that are there whole or not at all, bundled files that are what was bundled, and text files of any editor."""
+"""Bundled files that are what was bundled, and text files of any editor."""
 
 from __future__ import annotations
 
 import codecs
 import hashlib
 import json
-import os
 import re
 from pathlib import Path
 
@@ -20,21 +19,6 @@ BYTE_ORDER_MARKS = {  # in this order: the mark of UTF-32-LE begins with that of
 JOINED_MARK = "\ufeff"  # stays in the middle where files with byte order marks are joined
 LINE_END = re.compile(r"\r\n|\n|\r")
 CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")  # those that are not white space
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a kill at any moment leaves either the old one or the new one.
-
-    Args:
-        path: the file.
-        content: all of it.
-    """
-    partial = path.with_name(f"{path.name}.partial")
-    with open(partial, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
 
 
 def record_checksums(folder: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from chroma._files import write_atomically
+from chroma._atomic import write_atomically
 
 # components that look at finished images alone
 UNUSED = {"safety_checker", "feature_extractor", "watermarker"}

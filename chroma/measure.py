@@ -29,8 +29,8 @@ import torch
 from numpy.typing import ArrayLike
 
 from chroma import data, models
+from chroma._atomic import write_atomically
 from chroma._check import check_finite, check_int, invalid_argument
-from chroma._files import write_atomically
 from chroma._processes import accelerator
 from chroma.accumulators import CFGChromatography, energy_shares, share_distances
 from chroma.chromatography import chromatogram, guidance_power

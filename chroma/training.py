@@ -32,8 +32,8 @@ import torch
 
 import chroma
 from chroma import data
+from chroma._atomic import write_atomically
 from chroma._check import invalid_argument
-from chroma._files import write_atomically
 from chroma._processes import accelerator as make_accelerator
 from chroma.losses import mean_square, noise_loss, residual_loss
 from chroma.networks import build_pipeline

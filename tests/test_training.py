@@ -344,8 +344,8 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(tmp_path, mo
         with pytest.raises(KeyboardInterrupt):
             training.train(*run, tmp_path / "killed", checkpoint_every=4)
     assert checkpoint_step(tmp_path / "killed") == 4
-    leftover = tmp_path / "killed" / "checkpoint.safetensors.partial"
-    leftover.write_bytes(leftover.read_bytes()[:1000])  # cut short, as a kill would
+    leftover = tmp_path / "killed" / f"{CHECKPOINT}.{'0' * 32}.partial"
+    leftover.write_bytes((tmp_path / "killed" / CHECKPOINT).read_bytes()[:1000])  # cut short, as a kill would
 
     steps.clear()
     training.train(*run, tmp_path / "killed", checkpoint_every=4)
