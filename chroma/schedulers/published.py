@@ -26,6 +26,8 @@ class PublishedScheduler:
         size: the side of the model's images in pixels.
         latent_factor: pixels that a latent spans in each direction; 1 for models of pixels.
         source: the repository on the Hugging Face hub, or the paper.
+        pipeline: the class of diffusers that runs the model; None for a schedule of a paper.
+        frames: of a video; None for images.
 
     >>> published = PUBLISHED["sd15"]
     >>> published.config["_class_name"], published.size // published.latent_factor
@@ -37,6 +39,8 @@ class PublishedScheduler:
     size: int
     latent_factor: int
     source: str
+    pipeline: str | None = None
+    frames: int | None = None
 
 
 def latent_diffusion(name: str, **options: Any) -> dict[str, Any]:
@@ -77,7 +81,12 @@ FLUX: dict[str, Any] = {
 PNDM: dict[str, Any] = {"skip_prk_steps": True, "steps_offset": 1, "set_alpha_to_one": False}
 PUBLISHED: dict[str, PublishedScheduler] = {
     "sd15": PublishedScheduler(
-        "Stable Diffusion 1.5", latent_diffusion("PNDMScheduler", **PNDM), 512, 8, "stable-diffusion-v1-5"
+        "Stable Diffusion 1.5",
+        latent_diffusion("PNDMScheduler", **PNDM),
+        512,
+        8,
+        "stable-diffusion-v1-5",
+        pipeline="StableDiffusionPipeline",
     ),
     "sd21": PublishedScheduler(
         "Stable Diffusion 2.1, v-prediction",
@@ -85,6 +94,7 @@ PUBLISHED: dict[str, PublishedScheduler] = {
         768,
         8,
         "stabilityai/stable-diffusion-2-1",
+        pipeline="StableDiffusionPipeline",
     ),
     "sdxl": PublishedScheduler(
         "SDXL",
@@ -92,6 +102,7 @@ PUBLISHED: dict[str, PublishedScheduler] = {
         1024,
         8,
         "stabilityai/stable-diffusion-xl-base-1.0",
+        pipeline="StableDiffusionXLPipeline",
     ),
     "sdxl-karras": PublishedScheduler(
         "SDXL, DPM++ 2M Karras",
@@ -99,6 +110,7 @@ PUBLISHED: dict[str, PublishedScheduler] = {
         1024,
         8,
         "diffusers documentation: SDXL's scheduler exchanged for DPM++ 2M Karras",
+        pipeline="StableDiffusionXLPipeline",
     ),
     "if": PublishedScheduler(
         "DeepFloyd IF-I",
@@ -106,6 +118,7 @@ PUBLISHED: dict[str, PublishedScheduler] = {
         64,
         1,
         "DeepFloyd/IF-I-XL-v1.0",
+        pipeline="IFPipeline",
     ),
     "sd3": PublishedScheduler(
         "Stable Diffusion 3",
@@ -113,15 +126,19 @@ PUBLISHED: dict[str, PublishedScheduler] = {
         1024,
         8,
         "stabilityai/stable-diffusion-3-medium-diffusers",
+        pipeline="StableDiffusion3Pipeline",
     ),
-    "flux-dev-512": PublishedScheduler("FLUX.1 dev at 512", FLUX, 512, 8, "black-forest-labs/FLUX.1-dev"),
-    "flux-dev": PublishedScheduler("FLUX.1 dev at 1024", FLUX, 1024, 8, "black-forest-labs/FLUX.1-dev"),
+    "flux-dev-512": PublishedScheduler(
+        "FLUX.1 dev at 512", FLUX, 512, 8, "black-forest-labs/FLUX.1-dev", "FluxPipeline"
+    ),
+    "flux-dev": PublishedScheduler("FLUX.1 dev at 1024", FLUX, 1024, 8, "black-forest-labs/FLUX.1-dev", "FluxPipeline"),
     "flux-schnell": PublishedScheduler(
         "FLUX.1 schnell",
         {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000, "shift": 1.0},
         1024,
         8,
         "black-forest-labs/FLUX.1-schnell",
+        pipeline="FluxPipeline",
     ),
     "edm": PublishedScheduler(
         "EDM (Karras et al. 2022)",
@@ -136,6 +153,7 @@ PUBLISHED: dict[str, PublishedScheduler] = {
         512,
         8,
         "SimianLuo/LCM_Dreamshaper_v7",
+        pipeline="LatentConsistencyModelPipeline",
     ),
     "zero-snr": PublishedScheduler(
         "zero terminal SNR",
@@ -169,5 +187,6 @@ PUBLISHED: dict[str, PublishedScheduler] = {
         256,
         1,
         "google/ddpm-celebahq-256",
+        pipeline="DDPMPipeline",
     ),
 }

@@ -1,0 +1,614 @@
+r"""Steps of a pipeline: what each pipeline class of diffusers hands to its scheduler, and the plan that follows.
+
+The same scheduler takes different steps in different pipelines. FluxPipeline always hands over sigmas 1, .., 1/N;
+StableDiffusion3Pipeline lets the scheduler choose its own; Flux2Pipeline, QwenImagePipeline and CogView4Pipeline differ
+in the shift :math:`\mu`, which follows the size of the image. `PIPELINES` has one rule per class of diffusers 0.42;
+tests compare every rule with the source of its pipeline. Needs NumPy alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from chroma._check import check_int, invalid_argument
+from chroma.schedulers.handover import plan_steps
+from chroma.schedulers.steps import Plan
+
+# the defaults of the scheduler classes that have such settings; a configuration may leave them out
+SHIFT_DEFAULTS = {"base_image_seq_len": 256, "max_image_seq_len": 4096, "base_shift": 0.5, "max_shift": 1.15}
+SHIFT_CLASSES = {"FlowMatchEulerDiscreteScheduler", "FlowMatchLCMScheduler"}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a pipeline hands to the ``set_timesteps`` of its scheduler, besides the number of steps.
+
+    Attributes:
+        sigmas: (steps,), or None if the scheduler chooses.
+        timesteps: (steps,), or None if the scheduler chooses.
+        mu: the shift that depends on the size of the image, or None.
+    """
+
+    sigmas: np.ndarray | None = None
+    timesteps: np.ndarray | None = None
+    mu: float | None = None
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A call of a pipeline, as far as its steps depend on it; `options` are those of its ``model_index.json``."""
+
+    steps: int
+    config: Mapping[str, Any]
+    options: Mapping[str, Any]
+    width: int
+    height: int
+    latent_factor: int
+    latent_frames: int
+    patch: int
+
+    @property
+    def tokens(self) -> int:
+        """How many patches of latents the network sees."""
+        cell = self.latent_factor * self.patch
+        return max(1, (self.height // cell) * (self.width // cell) * self.latent_frames)
+
+    def setting(self, key: str, default: float) -> float:
+        """A setting of the scheduler: its configuration's, its class's, or else the pipeline's own default."""
+        if self.config.get("_class_name") in SHIFT_CLASSES:
+            default = SHIFT_DEFAULTS.get(key, default)
+        return self.config.get(key, default)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a pipeline class sets its scheduler.
+
+    Attributes:
+        inputs: what it hands over, given the call.
+        latent_factor: pixels that a latent spans in each direction, unless the autoencoder's configuration is known.
+        temporal_factor: the same in time.
+        patch: latents that a token spans in each direction.
+        frames: that a video has unless the caller gives another number; 1 where the steps do not depend on it.
+        sized: whether the steps depend on the size of the image.
+        patch_of_network: whether the pipeline reads `patch` from the ``patch_size`` of its network's configuration.
+    """
+
+    inputs: Callable[[_Call], Inputs]
+    latent_factor: int = 8
+    temporal_factor: int = 4
+    patch: int = 2
+    frames: int = 1
+    sized: bool = False
+    patch_of_network: bool = False
+
+
+def even_sigmas(steps: int) -> np.ndarray:
+    """Compute the sigmas of Flux and its kin, from 1 down to one step above 0.
+
+    Args:
+        steps: of the inference.
+
+    Returns:
+        (steps,), 1, (steps - 1) / steps, .., 1 / steps.
+
+    >>> even_sigmas(4)
+    array([1.  , 0.75, 0.5 , 0.25])
+    """
+    return np.linspace(1, 1 / steps, steps)
+
+
+def empirical_mu(tokens: int, steps: int) -> float:
+    """Compute the shift of FLUX.2: linear in the tokens, and between two fits in the number of steps.
+
+    Args:
+        tokens: of the image.
+        steps: of the inference.
+
+    Returns:
+        The shift mu.
+
+    >>> round(empirical_mu(4096, 50), 4), round(empirical_mu(4096, 4), 4)
+    (2.0234, 2.2912)
+    """
+    at_200 = 0.00016927 * tokens + 0.45666666
+    if tokens > 4300:
+        return at_200
+    at_10 = 8.73809524e-05 * tokens + 1.89833333
+    slope = (at_200 - at_10) / 190
+    return slope * steps + at_200 - 200 * slope
+
+
+def linear_quadratic_sigmas(steps: int, threshold: float = 0.025) -> np.ndarray:
+    """Compute the sigmas of Mochi and of LTX with conditions: half of the steps down to 1 - `threshold`, then faster.
+
+    Args:
+        steps: of the inference, at least 2.
+        threshold: how far the first half gets.
+
+    Returns:
+        (steps,), from 1 down.
+
+    Raises:
+        ValueError: for fewer than two steps.
+
+    >>> linear_quadratic_sigmas(4).round(4)
+    array([1.    , 0.9875, 0.975 , 0.725 ])
+    """
+    linear = check_int("steps", steps, 2) // 2
+    quadratic = steps - linear
+    rest = linear - threshold * steps
+    i = np.arange(linear, steps)
+    curve = rest / (linear * quadratic**2)
+    slope = threshold / linear - 2 * rest / quadratic**2
+    return 1 - np.append(np.arange(linear) * threshold / linear, curve * i**2 + slope * i + curve * linear**2)
+
+
+def _linear_mu(
+    call: _Call, tokens: int, between: tuple[int, int] = (256, 4096), shifts: tuple[float, float] = (0.5, 1.15)
+) -> float:
+    """The shift of Flux, linear in the number of tokens (``calculate_shift`` in most pipelines)."""
+    least, most = call.setting("base_image_seq_len", between[0]), call.setting("max_image_seq_len", between[1])
+    low, high = call.setting("base_shift", shifts[0]), call.setting("max_shift", shifts[1])
+    slope = (high - low) / (most - least)
+    return float(tokens * slope + low - slope * least)
+
+
+def _plain(call: _Call) -> Inputs:
+    return Inputs()
+
+
+def _even(call: _Call) -> Inputs:
+    return Inputs(even_sigmas(call.steps))
+
+
+def _flux(call: _Call) -> Inputs:
+    return Inputs(even_sigmas(call.steps), mu=_linear_mu(call, call.tokens))
+
+
+def _flux_or_flow_sigmas(call: _Call) -> Inputs:
+    """As `_flux`, but a scheduler with ``use_flow_sigmas`` chooses its own sigmas."""
+    sigmas = None if call.config.get("use_flow_sigmas") else even_sigmas(call.steps)
+    return Inputs(sigmas, mu=_linear_mu(call, call.tokens))
+
+
+def _flux2(call: _Call) -> Inputs:
+    sigmas = None if call.config.get("use_flow_sigmas") else even_sigmas(call.steps)
+    return Inputs(sigmas, mu=empirical_mu(call.tokens, call.steps))
+
+
+def _ltx2(call: _Call) -> Inputs:
+    return Inputs(even_sigmas(call.steps), mu=_linear_mu(call, call.tokens, (1024, 4096), (0.95, 2.05)))
+
+
+def _lumina2(call: _Call) -> Inputs:
+    """Lumina 2 takes the latents' channels for their tokens: ``latents.shape[1]`` of latents that are not packed."""
+    return Inputs(even_sigmas(call.steps), mu=_linear_mu(call, tokens=16))
+
+
+def _sd3(call: _Call) -> Inputs:
+    dynamic = call.config.get("use_dynamic_shifting")
+    return Inputs(mu=_linear_mu(call, call.tokens, shifts=(0.5, 1.16)) if dynamic else None)
+
+
+def _dreamlite(call: _Call) -> Inputs:
+    return Inputs(even_sigmas(call.steps), mu=_linear_mu(call, call.tokens, shifts=(0.5, 1.16)))
+
+
+def _krea2(call: _Call) -> Inputs:
+    distilled = call.options.get("is_distilled", False)
+    return Inputs(even_sigmas(call.steps), mu=1.15 if distilled else _linear_mu(call, call.tokens, (256, 6400)))
+
+
+def _qwen21(call: _Call) -> Inputs:
+    sigmas = call.options.get("sample_sigmas")
+    sigmas = even_sigmas(call.steps) if sigmas is None else np.array(sigmas, dtype=float)
+    return Inputs(sigmas, mu=_linear_mu(call, call.tokens))
+
+
+def _qwen_layered(call: _Call) -> Inputs:
+    return Inputs(even_sigmas(call.steps), mu=(call.tokens / 256) ** 0.5)
+
+
+def _framepack(call: _Call) -> Inputs:
+    window = replace(call, latent_frames=9)  # frames are generated in windows of this many latents
+    return Inputs(even_sigmas(call.steps), mu=min(_linear_mu(call, window.tokens), math.log(7)))
+
+
+def _helios(call: _Call) -> Inputs:
+    chunk = replace(call, latent_frames=9)  # as `_framepack`
+    return Inputs(np.linspace(0.999, 0, call.steps + 1)[:-1], mu=_linear_mu(call, chunk.tokens))
+
+
+def _cogview4(call: _Call) -> Inputs:
+    return _whole_timesteps(call, call.steps)
+
+
+def _glm(call: _Call) -> Inputs:
+    return _whole_timesteps(call, call.steps + 1)
+
+
+def _whole_timesteps(call: _Call, count: int) -> Inputs:
+    """Whole timesteps for the network, and the sigmas of these; the scheduler shifts the sigmas alone."""
+    train = call.setting("num_train_timesteps", 1000)
+    timesteps = np.linspace(train, 1, count)[: call.steps].astype(np.int64).astype(float)
+    root = (call.tokens / call.setting("base_image_seq_len", 256)) ** 0.5
+    mu = root * call.setting("max_shift", 0.75) + call.setting("base_shift", 0.25)
+    return Inputs(timesteps / train, timesteps, mu)
+
+
+def _mochi(call: _Call) -> Inputs:
+    return Inputs(linear_quadratic_sigmas(call.steps))
+
+
+def _ltx_condition(call: _Call) -> Inputs:
+    sigmas = linear_quadratic_sigmas(call.steps) if call.steps > 1 else np.ones(1)
+    return Inputs(timesteps=1000 * sigmas)
+
+
+def _hidream(call: _Call) -> Inputs:
+    """The tokens are those of the largest image, 128 x 128 latents, whatever the size."""
+    multistep = call.config.get("_class_name") == "UniPCMultistepScheduler"
+    return Inputs(mu=None if multistep else 1.15)
+
+
+def _easyanimate(call: _Call) -> Inputs:
+    return Inputs(mu=1.0 if call.config.get("_class_name") == "FlowMatchEulerDiscreteScheduler" else None)
+
+
+def _bria(call: _Call) -> Inputs:
+    name, train = call.config.get("_class_name"), call.setting("num_train_timesteps", 1000)
+    if name == "FlowMatchEulerDiscreteScheduler" and call.config.get("use_dynamic_shifting"):
+        return _flux(call)
+    if name in ("DDIMScheduler", "EulerAncestralDiscreteScheduler"):
+        return Inputs()
+    indices = np.linspace(0, train - 1, call.steps).astype(int)
+    return Inputs(np.linspace(1, train, int(train))[::-1][indices] / train)
+
+
+def _cosmos3(call: _Call) -> Inputs:
+    if not call.options.get("use_native_flow_schedule", False):
+        return Inputs()
+    return Inputs(np.linspace(1 - 1 / call.setting("num_train_timesteps", 1000), 0, call.steps + 1)[:-1])
+
+
+def _ideogram4(call: _Call) -> Inputs:
+    """Quantiles of a logit-normal distribution, whose mean follows the number of pixels."""
+    mean = 0.5 * math.log(call.width * call.height / 512**2)
+    normal = [-math.inf, *(NormalDist().inv_cdf(i / call.steps) for i in range(1, call.steps)), math.inf]
+    with np.errstate(over="ignore"):
+        clean = 1 / (1 + np.exp(mean + 1.5 * np.array(normal)))
+    least, most = 1 / (1 + math.exp(9)), 1 / (1 + math.exp(-7.5))
+    return Inputs((1 - np.clip(clean, least, most))[::-1][:-1])
+
+
+def _sana_sprint(call: _Call) -> Inputs:
+    if call.config.get("_class_name") != "SCMScheduler":
+        raise invalid_argument(
+            "scheduler", str(call.config.get("_class_name")), "an SCMScheduler in a Sana Sprint pipeline"
+        )
+    times = [1.5708, 1.3, 0.0] if call.steps == 2 else np.linspace(1.5708, 0, call.steps + 1)
+    return Inputs(timesteps=np.array(times))
+
+
+PLAIN, PIXELS = Rule(_plain), Rule(_plain, latent_factor=1)
+FLUX = Rule(_flux, sized=True)
+_TABLE: tuple[tuple[Rule, str], ...] = (
+    (
+        PLAIN,
+        """AllegroPipeline AnimateDiffControlNetPipeline AnimateDiffPAGPipeline AnimateDiffPipeline
+        AnimateDiffSDXLPipeline AnimateDiffSparseControlNetPipeline AnimateDiffVideoToVideoControlNetPipeline
+        AnimateDiffVideoToVideoPipeline AnyFlowPipeline AuraFlowPipeline BlipDiffusionControlNetPipeline
+        ChronoEditPipeline CogVideoXFunControlPipeline CogVideoXImageToVideoPipeline CogVideoXPipeline
+        CogVideoXVideoToVideoPipeline CogView3PlusPipeline ConsisIDPipeline Cosmos2_5_PredictBasePipeline
+        Cosmos2_5_TransferPipeline CosmosTextToWorldPipeline CosmosVideoToWorldPipeline DiTPipeline
+        HunyuanDiTControlNetPipeline HunyuanDiTPAGPipeline HunyuanDiTPipeline JoyImageEditPipeline
+        JoyImageEditPlusPipeline Kandinsky3Img2ImgPipeline Kandinsky3Pipeline Kandinsky5I2IPipeline
+        Kandinsky5I2VPipeline Kandinsky5T2IPipeline Kandinsky5T2VPipeline Kandinsky6TI2VAPipeline
+        KandinskyCombinedPipeline KandinskyImg2ImgCombinedPipeline KandinskyImg2ImgPipeline
+        KandinskyInpaintCombinedPipeline KandinskyInpaintPipeline KandinskyPipeline KandinskyV22CombinedPipeline
+        KandinskyV22ControlnetImg2ImgPipeline KandinskyV22ControlnetPipeline KandinskyV22Img2ImgCombinedPipeline
+        KandinskyV22Img2ImgPipeline KandinskyV22InpaintCombinedPipeline KandinskyV22InpaintPipeline
+        KandinskyV22Pipeline KolorsImg2ImgPipeline KolorsPAGPipeline KolorsPipeline LDMTextToImagePipeline
+        LatentConsistencyModelPipeline LattePipeline LucyEditPipeline LuminaPipeline MarigoldDepthPipeline
+        MarigoldIntrinsicsPipeline MarigoldNormalsPipeline PRXPipeline PixArtAlphaPipeline PixArtSigmaPAGPipeline
+        PixArtSigmaPipeline SanaImageToVideoPipeline SanaVideoPipeline SkyReelsV2ImageToVideoPipeline
+        SkyReelsV2Pipeline StableDiffusion3ControlNetInpaintingPipeline StableDiffusion3ControlNetPipeline
+        StableDiffusion3PAGImg2ImgPipeline StableDiffusion3PAGPipeline StableDiffusionAdapterPipeline
+        StableDiffusionControlNetImg2ImgPipeline StableDiffusionControlNetInpaintPipeline
+        StableDiffusionControlNetPAGInpaintPipeline StableDiffusionControlNetPAGPipeline
+        StableDiffusionControlNetPipeline StableDiffusionDepth2ImgPipeline StableDiffusionImageVariationPipeline
+        StableDiffusionImg2ImgPipeline StableDiffusionInpaintPipeline StableDiffusionInstructPix2PixPipeline
+        StableDiffusionLatentUpscalePipeline StableDiffusionPAGImg2ImgPipeline StableDiffusionPAGInpaintPipeline
+        StableDiffusionPAGPipeline StableDiffusionPipeline StableDiffusionXLAdapterPipeline
+        StableDiffusionXLControlNetImg2ImgPipeline StableDiffusionXLControlNetInpaintPipeline
+        StableDiffusionXLControlNetPAGImg2ImgPipeline StableDiffusionXLControlNetPAGPipeline
+        StableDiffusionXLControlNetPipeline StableDiffusionXLControlNetUnionImg2ImgPipeline
+        StableDiffusionXLControlNetUnionInpaintPipeline StableDiffusionXLControlNetUnionPipeline
+        StableDiffusionXLImg2ImgPipeline StableDiffusionXLInpaintPipeline StableDiffusionXLInstructPix2PixPipeline
+        StableDiffusionXLPAGImg2ImgPipeline StableDiffusionXLPAGInpaintPipeline StableDiffusionXLPAGPipeline
+        StableDiffusionXLPipeline StableUnCLIPImg2ImgPipeline StableUnCLIPPipeline StableVideoDiffusionPipeline
+        WanAnimatePipeline WanImageToVideoPipeline WanPipeline WanVACEPipeline WanVideoToVideoPipeline""",
+    ),
+    (
+        PIXELS,
+        """ConsistencyModelPipeline DDIMPipeline DDPMPipeline IFImg2ImgPipeline IFImg2ImgSuperResolutionPipeline
+        IFInpaintingPipeline IFInpaintingSuperResolutionPipeline IFPipeline IFSuperResolutionPipeline
+        PRXPixelPipeline""",
+    ),
+    (
+        Rule(_plain, latent_factor=4),
+        """LDMSuperResolutionPipeline StableCascadeCombinedPipeline StableCascadeDecoderPipeline
+        StableDiffusionUpscalePipeline""",
+    ),
+    (Rule(_plain, latent_factor=42), "StableCascadePriorPipeline"),  # 42.67: 1024 pixels are 24 latents
+    (Rule(_plain, latent_factor=16), "Kandinsky6SRPipeline"),
+    (
+        Rule(_plain, latent_factor=32, temporal_factor=8),
+        "SanaControlNetPipeline SanaPAGPipeline SanaPipeline SanaWMPipeline",
+    ),
+    (Rule(_sana_sprint, latent_factor=32), "SanaSprintImg2ImgPipeline SanaSprintPipeline"),
+    (
+        FLUX,
+        """ChromaImg2ImgPipeline ChromaInpaintPipeline ChromaPipeline FluxControlImg2ImgPipeline
+        FluxControlInpaintPipeline FluxControlNetImg2ImgPipeline FluxControlNetInpaintPipeline FluxControlNetPipeline
+        FluxControlPipeline FluxFillPipeline FluxImg2ImgPipeline FluxInpaintPipeline FluxKontextInpaintPipeline
+        FluxKontextPipeline LongCatImageEditPipeline LongCatImagePipeline NucleusMoEImagePipeline
+        QwenImageControlNetInpaintPipeline QwenImageControlNetPipeline QwenImageEditInpaintPipeline
+        QwenImageEditPipeline QwenImageEditPlusPipeline QwenImageImg2ImgPipeline QwenImageInpaintPipeline
+        QwenImagePipeline ZImageControlNetInpaintPipeline ZImageControlNetPipeline ZImageImg2ImgPipeline
+        ZImageInpaintPipeline ZImageOmniPipeline ZImagePipeline""",
+    ),
+    (Rule(_flux, sized=True, patch_of_network=True), "BriaFibo2Pipeline"),
+    (Rule(_flux_or_flow_sigmas, sized=True), "FluxPipeline OvisImagePipeline"),
+    (Rule(_flux2, sized=True), "Flux2KleinInpaintPipeline Flux2KleinKVPipeline Flux2KleinPipeline Flux2Pipeline"),
+    (Rule(_flux, latent_factor=16, patch=1, sized=True), "BriaFiboEditPipeline BriaFiboPipeline"),
+    (Rule(_bria, sized=True), "BriaPipeline"),
+    (Rule(_krea2, sized=True), "Krea2Pipeline"),
+    (Rule(_qwen21, latent_factor=16, patch=1, sized=True), "QwenImage21Pipeline"),
+    (Rule(_qwen_layered, sized=True), "QwenImageLayeredPipeline"),
+    (Rule(_dreamlite, sized=True), "DreamLiteMobilePipeline DreamLitePipeline"),
+    (Rule(_lumina2), "Lumina2Pipeline"),
+    (
+        Rule(_sd3, sized=True, patch_of_network=True),
+        "StableDiffusion3Img2ImgPipeline StableDiffusion3InpaintPipeline StableDiffusion3Pipeline",
+    ),
+    (
+        Rule(_even),
+        """HunyuanSkyreelsImageToVideoPipeline HunyuanVideoImageToVideoPipeline HunyuanVideoPipeline
+        OmniGenPipeline""",
+    ),
+    (
+        Rule(_even, latent_factor=16),
+        """ErnieImagePipeline HunyuanImageRefinerPipeline HunyuanVideo15ImageToVideoPipeline HunyuanVideo15Pipeline""",
+    ),
+    (Rule(_even, latent_factor=32), "HunyuanImagePipeline"),
+    (Rule(_framepack, sized=True, patch_of_network=True), "HunyuanVideoFramepackPipeline"),
+    (Rule(_helios, sized=True, patch_of_network=True), "HeliosPipeline"),
+    (
+        Rule(_flux, latent_factor=32, temporal_factor=8, patch=1, frames=161, sized=True),
+        "LTXImageToVideoPipeline LTXPipeline",
+    ),
+    (Rule(_ltx_condition, latent_factor=32, temporal_factor=8, patch=1), "LTXConditionPipeline"),
+    (
+        Rule(_ltx2, latent_factor=32, temporal_factor=8, patch=1, frames=121, sized=True, patch_of_network=True),
+        "LTX2ConditionPipeline LTX2HDRPipeline LTX2ImageToVideoPipeline LTX2InContextPipeline LTX2Pipeline",
+    ),
+    (Rule(_flux, frames=121, sized=True, patch_of_network=True), "MotifVideoImage2VideoPipeline MotifVideoPipeline"),
+    (Rule(_cogview4, sized=True, patch_of_network=True), "CogView4ControlPipeline CogView4Pipeline"),
+    (Rule(_glm, sized=True, patch_of_network=True), "GlmImagePipeline"),
+    (Rule(_mochi, temporal_factor=6), "MochiPipeline"),
+    (Rule(_hidream), "HiDreamImagePipeline"),
+    (Rule(_easyanimate), "EasyAnimateControlPipeline EasyAnimateInpaintPipeline EasyAnimatePipeline"),
+    (Rule(_cosmos3, latent_factor=16), "Cosmos3OmniPipeline"),
+    (Rule(_ideogram4, sized=True), "Ideogram4Pipeline"),
+)
+PIPELINES: dict[str, Rule] = {name: rule for rule, names in _TABLE for name in names.split()}
+
+_REFUSALS: tuple[tuple[str, str], ...] = (
+    (
+        "generates audio",
+        """AceStepPipeline AudioLDM2Pipeline LongCatAudioDiTPipeline StableAudio3AudioToAudioPipeline
+        StableAudio3InpaintPipeline StableAudio3Pipeline StableAudioPipeline""",
+    ),
+    (
+        "generates an embedding of an image",
+        """FluxPriorReduxPipeline KandinskyPriorPipeline KandinskyV22PriorEmb2EmbPipeline
+        KandinskyV22PriorPipeline""",
+    ),
+    ("generates text", "DiffusionGemmaPipeline LLaDA2Pipeline"),
+    ("generates proteins", "RFD4ProteinaPipeline"),
+    ("generates three-dimensional shapes", "ShapEPipeline ShapEImg2ImgPipeline"),
+    ("mixes image and noise in a way of its own", "Cosmos2TextToImagePipeline Cosmos2VideoToWorldPipeline"),
+    (
+        "gives each frame a noise level of its own",
+        """AnyFlowFARPipeline SkyReelsV2DiffusionForcingImageToVideoPipeline SkyReelsV2DiffusionForcingPipeline
+        SkyReelsV2DiffusionForcingVideoToVideoPipeline""",
+    ),
+    (
+        "generates in several passes, each with steps of its own",
+        """HeliosPyramidPipeline LTX2DFRPipeline LTX2DFRTemporalRefinePipeline LTXI2VLongMultiPromptPipeline
+        VisualClozeGenerationPipeline VisualClozePipeline""",
+    ),
+    ("spreads its steps according to its strength", "LatentConsistencyModelImg2ImgPipeline"),
+    (
+        "takes no steps of a scheduler",
+        "LTX2LatentUpsamplePipeline LTX2VideoDiffusionDecodePipeline LTXLatentUpsamplePipeline",
+    ),
+)
+REFUSED: dict[str, str] = {name: reason for reason, names in _REFUSALS for name in names.split()}
+
+
+def pipeline_rule(pipeline: str) -> Rule:
+    """Look up how a pipeline class sets its scheduler.
+
+    Args:
+        pipeline: the name of the class in diffusers.
+
+    Returns:
+        The rule.
+
+    Raises:
+        ValueError: for a class that is not in `PIPELINES`, saying why or which name is similar.
+
+    >>> pipeline_rule("SanaPipeline").latent_factor
+    32
+    """
+    if pipeline in PIPELINES:
+        return PIPELINES[pipeline]
+    must = "a pipeline class whose steps are known"
+    if pipeline in REFUSED:
+        raise invalid_argument("pipeline", pipeline, f"{must}: this one {REFUSED[pipeline]}")
+    similar = get_close_matches(pipeline, PIPELINES, 1)
+    hint = f"did you mean {similar[0]}? If not, " if similar else ""
+    must = f"{must} ({hint}name a class that samples alike, or leave it out for the scheduler's own steps)"
+    raise invalid_argument("pipeline", pipeline, must)
+
+
+def scheduler_config(scheduler: Any) -> Mapping[str, Any]:
+    """Read the configuration of a scheduler, with its class as ``_class_name``.
+
+    Args:
+        scheduler: a diffusers scheduler, or its configuration.
+
+    Returns:
+        The configuration.
+    """
+    if isinstance(scheduler, Mapping):
+        return scheduler
+    return {**dict(scheduler.config), "_class_name": type(scheduler).__name__}
+
+
+def pipeline_inputs(
+    pipeline: str | Mapping[str, Any],
+    scheduler: Any,
+    steps: int,
+    *,
+    width: int,
+    height: int,
+    frames: int | None = None,
+    latent_factor: int | None = None,
+    temporal_factor: int | None = None,
+    patch_size: int | None = None,
+) -> Inputs:
+    """Compute what a pipeline hands to the ``set_timesteps`` of its scheduler.
+
+    Args:
+        pipeline: the name of its class in diffusers, or what is in its ``model_index.json``.
+        scheduler: a diffusers scheduler, or its configuration.
+        steps: of the inference.
+        width: of the images in pixels.
+        height: of the images in pixels.
+        frames: of a video; by default what the pipeline generates by default.
+        latent_factor: pixels that a latent spans in each direction; by default that of the pipeline's usual models.
+        temporal_factor: frames that a latent spans; by default likewise.
+        patch_size: of the network's configuration, which some pipelines read; by default likewise.
+
+    Returns:
+        The sigmas, timesteps and shift, each None if it is left to the scheduler.
+
+    Raises:
+        ValueError: for a pipeline whose steps are not known, or sizes that are no whole numbers.
+
+    >>> config = {"_class_name": "FlowMatchEulerDiscreteScheduler", "use_dynamic_shifting": True}
+    >>> round(pipeline_inputs("FluxPipeline", config, 4, width=1024, height=1024).mu, 4)
+    1.15
+    """
+    options = pipeline if isinstance(pipeline, Mapping) else {}
+    rule = pipeline_rule(str(options.get("_class_name")) if options else str(pipeline))
+    frames = check_int("frames", rule.frames if frames is None else frames, 1)
+    temporal = check_int("temporal_factor", rule.temporal_factor if temporal_factor is None else temporal_factor, 1)
+    call = _Call(
+        steps=check_int("steps", steps, 1),
+        config=scheduler_config(scheduler),
+        options=options,
+        width=check_int("width", width, 1),
+        height=check_int("height", height, 1),
+        latent_factor=check_int("latent_factor", latent_factor or rule.latent_factor, 1),
+        latent_frames=(frames - 1) // temporal + 1 if rule.frames > 1 else 1,
+        patch=_patch(rule, options, patch_size),
+    )
+    return rule.inputs(call)
+
+
+def _patch(rule: Rule, options: Mapping[str, Any], patch_size: int | None) -> int:
+    """Latents that a token spans: fixed by most pipelines, else a setting of the pipeline or of its network."""
+    if rule.inputs is _krea2:
+        return check_int("patch_size", options.get("patch_size", rule.patch), 1)
+    if rule.patch_of_network and patch_size is not None:
+        return check_int("patch_size", patch_size, 1)
+    return rule.patch
+
+
+def pipeline_plan(
+    pipeline: str | Mapping[str, Any],
+    scheduler: Any,
+    steps: int,
+    *,
+    width: int,
+    height: int,
+    frames: int | None = None,
+    latent_factor: int | None = None,
+    temporal_factor: int | None = None,
+    patch_size: int | None = None,
+    sigmas: Sequence[float] | None = None,
+    timesteps: Sequence[float] | None = None,
+) -> Plan:
+    """Compute the steps that a pipeline takes for images of one size.
+
+    Image-to-image and inpainting variants take the last of these steps, as many as their ``strength`` leaves.
+
+    Args:
+        pipeline: the name of its class in diffusers, or what is in its ``model_index.json``.
+        scheduler: a diffusers scheduler, or its configuration.
+        steps: of the inference.
+        width: of the images in pixels.
+        height: of the images in pixels.
+        frames: of a video; by default what the pipeline generates by default.
+        latent_factor: pixels that a latent spans in each direction; by default that of the pipeline's usual models.
+        temporal_factor: frames that a latent spans; by default likewise.
+        patch_size: of the network's configuration, which some pipelines read; by default likewise.
+        sigmas: the caller's own, in place of the pipeline's.
+        timesteps: the caller's own, in place of the pipeline's.
+
+    Returns:
+        The plan.
+
+    Raises:
+        ValueError: for a pipeline whose steps are not known, and for what its scheduler does not accept.
+
+    >>> schnell = {"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 1.0}
+    >>> pipeline_plan("FluxPipeline", schnell, 4, width=1024, height=1024).timesteps
+    array([1000.,  750.,  500.,  250.])
+    """
+    sizes = {"latent_factor": latent_factor, "temporal_factor": temporal_factor, "patch_size": patch_size}
+    inputs = pipeline_inputs(pipeline, scheduler, steps, width=width, height=height, frames=frames, **sizes)
+    if sigmas is not None or timesteps is not None:
+        inputs = Inputs(_optional(sigmas), _optional(timesteps), inputs.mu)
+    if scheduler_config(scheduler).get("_class_name") == "SCMScheduler" and inputs.timesteps is not None:
+        return _trigflow_plan(inputs.timesteps)
+    count = steps if inputs.sigmas is None and inputs.timesteps is None else None
+    return plan_steps(
+        scheduler, count, mu=inputs.mu, sigmas=_listed(inputs.sigmas), timesteps=_listed(inputs.timesteps)
+    )
+
+
+def _trigflow_plan(angles: np.ndarray) -> Plan:
+    """The steps of Sana Sprint, whose times are angles: cos(t) times the image plus sin(t) times the noise."""
+    angles = angles[: len(angles) - (angles[-1] == 0)]  # the pipeline leaves out the last, the clean image
+    return Plan(angles, -2 * np.log(np.abs(np.tan(angles))))
+
+
+def _optional(values: Sequence[float] | None) -> np.ndarray | None:
+    return None if values is None else np.asarray(values, dtype=float)
+
+
+def _listed(values: np.ndarray | None) -> list[float] | None:
+    return None if values is None else values.tolist()
