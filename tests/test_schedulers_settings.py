@@ -12,9 +12,8 @@ from chroma.schedulers import settings
 from chroma.schedulers.handover import plan_steps
 from chroma.schedulers.steps import plan
 
-TOKENS = 4096
+STEPS, TOKENS = 8, 4096
 MU = 1.15  # Flux's, for these tokens
-STEPS = {"RFD4ProteinaScheduler": 30}  # 8 for the others; this one has at least 20
 OTHER_VALUES = {  # a value that is not the default, for the settings whose default does not suggest one
     "algorithm_type": "sde-dpmsolver++",
     "beta_schedule": "squaredcos_cap_v2",
@@ -52,7 +51,8 @@ CLASSES = {
 REFUSED = {
     *("AmusedScheduler", "BlockRefinementScheduler", "DDIMInverseScheduler", "DiscreteDDIMScheduler"),
     *("EntropyBoundScheduler", "HeliosDMDScheduler", "HeliosScheduler", "IPNDMScheduler", "KarrasVeScheduler"),
-    *("LTXEulerAncestralRFScheduler", "PiflowScheduler", "SCMScheduler", "ScoreSdeVeScheduler", "VQDiffusionScheduler"),
+    *("LTXEulerAncestralRFScheduler", "PiflowScheduler", "RFD4ProteinaScheduler", "SCMScheduler"),
+    *("ScoreSdeVeScheduler", "VQDiffusionScheduler"),
 }
 FLOWS = {
     *("FlowMapEulerDiscreteScheduler", "FlowMatchEulerDiscreteScheduler", "FlowMatchHeunDiscreteScheduler"),
@@ -110,7 +110,7 @@ def log_snrs_by_its_own_numbers(config, scheduler):
     if name in SCALED_BETWEEN_STEPS:
         return _by_the_scale_of_inputs(scheduler)
     with np.errstate(divide="ignore"):
-        if name in ("MiniMaxH3Scheduler", "RFD4ProteinaScheduler"):  # their time is the weight of the image
+        if name == "MiniMaxH3Scheduler":  # its time is the weight of the image
             return 2 * np.log(times / (1 - times))
         if name == "DDPMWuerstchenScheduler":
             alphas = np.asarray(scheduler._alpha_cumprod(scheduler.timesteps[:-1], "cpu"), dtype=float)
@@ -138,13 +138,12 @@ def _by_the_scale_of_inputs(scheduler):
 
 def check(config):
     """Equal steps, or a refusal of ours; whether it was refused."""
-    steps = STEPS.get(config["_class_name"], 8)
     try:
-        planned = plan_steps(config, steps, TOKENS)
+        planned = plan_steps(config, STEPS, TOKENS)
     except ValueError as error:
         assert str(error).count("\n") == 0 and len(str(error)) > 40
         return True
-    scheduler = set_by_diffusers(config, steps)
+    scheduler = set_by_diffusers(config, STEPS)
     expected = log_snrs_by_its_own_numbers(config, scheduler)
     distinct = np.append(True, np.diff(expected) > 1e-4)
     # diffusers' sigmas are float32: near 0 and 1 their log-SNR has three or four digits

@@ -101,8 +101,9 @@ def distinct_steps(timesteps: np.ndarray, log_snrs: np.ndarray, steps: int | Non
     if falls.any():
         got = f"{scheduler}, whose step {_first(falls) + 1} of {count} goes back towards noise"
         raise invalid_argument("scheduler", got, "one whose steps all go from noise to image")
-    if not repeats and (rises <= 0).any():
-        got = f"{count}, of which {_first(rises <= 0)} and {_first(rises <= 0) + 1} have the same noise level"
+    same = rises <= 0 if not repeats else (rises[1:] <= ROUNDING) & (rises[:-1] <= ROUNDING)
+    if same.any():
+        got = f"{count}, of which {_first(same)} and {_first(same) + 1} have the same noise level"
         raise invalid_argument("steps", got, f"fewer with this {scheduler}")
     distinct = np.append(True, rises > (ROUNDING if repeats else 0))
     return Plan(np.asarray(timesteps, dtype=float)[: len(log_snrs)][distinct], log_snrs[distinct])
