@@ -12,6 +12,7 @@ import numpy as np
 
 from chroma._check import invalid_argument
 from chroma.models import Pipeline
+from chroma.schedulers.pipelines import pipeline_inputs
 from chroma.schedulers.steps import distinct_steps, step_log_snrs
 
 
@@ -43,7 +44,7 @@ def _set(pipe: Any, scheduler: Any, steps: int, options: Mapping[str, Any]) -> N
     arguments = _inputs(pipe, scheduler, steps, options)
     for name in ("original_inference_steps", "strength"):  # of latent consistency models
         value = options.get(name, default_of(pipe, name))
-        if type(pipe).__name__.startswith("LatentConsistency") and value is not None:
+        if _spreads(pipe) and value is not None:
             arguments[name] = value
     for name in arguments:
         if name not in accepted and options.get(name) is not None:
@@ -60,17 +61,29 @@ def _set(pipe: Any, scheduler: Any, steps: int, options: Mapping[str, Any]) -> N
 
 
 def _inputs(pipe: Any, scheduler: Any, steps: int, options: Mapping[str, Any]) -> dict[str, Any]:
-    """What the pipeline hands to ``set_timesteps`` beside the number of steps."""
-    family, config = Pipeline(pipe).family, scheduler.config
-    arguments = {name: options.get(name) for name in ("timesteps", "sigmas", "mu") if options.get(name) is not None}
-    if family == "flux" and "sigmas" not in arguments and not config.get("use_flow_sigmas"):
-        arguments["sigmas"] = np.linspace(1, 1 / steps, steps)
-    if family == "flux" or (family == "sd3" and config.get("use_dynamic_shifting")):
-        low, high = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
-        base, most = config.get("base_shift", 0.5), config.get("max_shift", 1.15)
-        tokens = np.prod([side // pipe.vae_scale_factor // 2 for side in image_size(pipe, options)])
-        arguments.setdefault("mu", base + (most - base) * (tokens - low) / (high - low))
-    return arguments
+    """What the pipeline hands to ``set_timesteps`` beside the number of steps, the caller's own values first."""
+    given = {name: options[name] for name in ("timesteps", "sigmas", "mu") if options.get(name) is not None}
+    if _spreads(pipe):
+        return given
+    height, width = image_size(pipe, options)
+    inputs = pipeline_inputs(
+        type(pipe).__name__,
+        scheduler,
+        steps,
+        width=width,
+        height=height,
+        latent_factor=pipe.vae_scale_factor,
+        patch_size=getattr(Pipeline(pipe).network.config, "patch_size", None),
+    )
+    if "timesteps" not in given and "sigmas" not in given:
+        given |= {"timesteps": inputs.timesteps, "sigmas": inputs.sigmas}
+    given.setdefault("mu", inputs.mu)
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _spreads(pipe: Any) -> bool:
+    """Whether the pipeline is of latent consistency: its steps are spread over what ``strength`` leaves."""
+    return type(pipe).__name__.startswith("LatentConsistency")
 
 
 def image_size(pipe: Any, options: Mapping[str, Any]) -> tuple[int, int]:
@@ -88,8 +101,7 @@ def image_size(pipe: Any, options: Mapping[str, Any]) -> tuple[int, int]:
 def _start(pipe: Any, scheduler: Any, steps: int, options: Mapping[str, Any]) -> int:
     """How many steps an image-to-image or inpainting pipeline leaves out, by its own rule."""
     strength = options.get("strength", default_of(pipe, "strength"))
-    spreads = type(pipe).__name__.startswith("LatentConsistency")  # its steps are spread over what strength leaves
-    if strength is None or spreads or not hasattr(pipe, "get_timesteps"):
+    if strength is None or _spreads(pipe) or not hasattr(pipe, "get_timesteps"):
         return 0
     from_share = {} if options.get("denoising_start") is None else {"denoising_start": options["denoising_start"]}
     times = type(pipe).get_timesteps(SimpleNamespace(scheduler=scheduler), steps, strength, None, **from_share)[0]

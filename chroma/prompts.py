@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from textwrap import shorten
 from typing import Any
 
 import torch
@@ -221,7 +220,7 @@ def check_distinguishable(pipe: DiffusersPipeline, prompts: Sequence[str]) -> li
     first: dict[Any, str] = {_digest(pipe, ""): ""}
     notes = []
     for prompt in dict.fromkeys(prompts):
-        words, short = _words(pipe, prompt), shorten(prompt, 80)
+        words, short = _words(pipe, prompt), _shortened(prompt)
         unknown = [word for word in words if not any(knows(word) for knows in vocabularies)]
         if unknown and len(unknown) == len(words):
             raise invalid_argument("prompts", f"{short!r}, of which it knows no word", "texts that the model can read")
@@ -230,7 +229,7 @@ def check_distinguishable(pipe: DiffusersPipeline, prompts: Sequence[str]) -> li
         read = tuple(word for word in words if word not in unknown) if unknown else digest
         other = first.setdefault(read, prompt)
         if prompt == "" or other != prompt:
-            like = f"{shorten(other, 80)!r}" if other else "no prompt"
+            like = f"{_shortened(other)!r}" if other else "no prompt"
             must = "texts that the model can distinguish"
             raise invalid_argument("prompts", f"{short!r}, which it cannot distinguish from {like}", must)
         if unknown:
@@ -238,6 +237,10 @@ def check_distinguishable(pipe: DiffusersPipeline, prompts: Sequence[str]) -> li
         if _may_be_cut(pipe, prompt) and _digest(pipe, prompt.rsplit(maxsplit=1)[0]) == digest:
             notes.append(f"the model does not read the end of the prompt {short!r}, which is too long for it")
     return notes
+
+
+def _shortened(prompt: str, most: int = 80) -> str:
+    return prompt if len(prompt) <= most else f"{prompt[:most]}..."
 
 
 def _digest(pipe: Any, prompt: str) -> str:
