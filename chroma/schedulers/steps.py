@@ -24,6 +24,7 @@ LAST_DROPPED = ("DPMSolverMultistepScheduler", "UniPCMultistepScheduler")
 ZERO_SNR_ALPHA = 2.0**-24  # what the schedulers with sigmas have in place of 0, lest their sigma be infinite
 LEAST_NOISE = 1e-5  # 1 - alpha; of less than this, diffusers' float32 has no two digits
 LEAST_SIGNAL = 1e-30  # alpha; products that are smaller lose their digits in float32, then become 0
+LEAST_SHIFT, MOST_SHIFT = 0.05, 100.0  # beyond, float32 decides how far the first sigmas are from 1
 ROUNDING = 1e-4  # two log-SNRs that are nearer than this are one
 FALL = 0.05  # what float32 makes of a log-SNR that two evaluations share
 
@@ -237,6 +238,9 @@ def _flow_plan(
     if dynamic and mu is not None:
         shift = mu if settings["time_shift_type"] == "linear" else float(np.exp(mu))
 
+    if not LEAST_SHIFT <= shift <= MOST_SHIFT:
+        raise unknown_scheduler(f"{name} with a shift of {shift:g}", "")
+
     def shifted(sigma):
         return shift * sigma / (1 + (shift - 1) * sigma)
 
@@ -310,10 +314,9 @@ def _table_plan(name: str, settings: Mapping, steps: int) -> Plan:
     # these interpolate sigma between training steps
     sigmas = np.interp(timesteps, np.arange(count), np.exp(-log_snrs / 2))
     if settings.get("use_karras_sigmas"):
-        if name == "DPMSolverMultistepScheduler" and settings["beta_schedule"] == "squaredcos_cap_v2":
-            raise unknown_scheduler(
-                f"{name} with Karras sigmas of a cosine, whose timesteps it cuts off in float32", ""
-            )
+        cosine, zero_snr = settings["beta_schedule"] == "squaredcos_cap_v2", settings.get("rescale_betas_zero_snr")
+        if cosine and (zero_snr or name == "DPMSolverMultistepScheduler"):  # float32 decides about the timesteps
+            raise unknown_scheduler(f"{name} with Karras sigmas of a cosine", "")
         low, high = np.exp(-log_snrs[[0, -1]] / 2) if name in LAST_DROPPED else sigmas[[-1, 0]]
         low, high = settings.get("sigma_min") or low, settings.get("sigma_max") or high
         sigmas = np.linspace(high ** (1 / KARRAS_RHO), low ** (1 / KARRAS_RHO), steps) ** KARRAS_RHO
