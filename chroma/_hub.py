@@ -23,22 +23,22 @@ def download_pipeline(name: str) -> Path:
     return Path(_downloaded(lambda: DiffusionPipeline.download(name), name))
 
 
-def download_scheduler_config(name: str) -> Path:
-    """Download the ``scheduler_config.json`` of a pipeline, unless it is in the hub's cache.
+def download_configs(name: str) -> Path:
+    """Download the configurations of a pipeline, without its weights, unless they are in the hub's cache.
 
     Args:
         name: the hub's "owner/name".
 
     Returns:
-        The file.
+        The folder of the pipeline.
 
     Raises:
         OSError: if it is not on this machine and the hub cannot be reached.
     """
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import snapshot_download
 
-    file = "scheduler/scheduler_config.json"
-    return Path(_downloaded(lambda: hf_hub_download(name, file), f"the scheduler of {name}"))
+    files = ["model_index.json", "scheduler/*.json", "*/config.json", "scheduler_config.json"]
+    return Path(_downloaded(lambda: snapshot_download(name, allow_patterns=files), f"the configuration of {name}"))
 
 
 def _downloaded(download: Callable[[], str], name: str) -> str:

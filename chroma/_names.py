@@ -11,6 +11,7 @@ from typing import Literal
 from chroma._check import invalid_argument
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+SHORT_LIST = 10  # names that an error message lists in full
 Kind = Literal["bundled", "path", "hub"]
 
 
@@ -60,4 +61,5 @@ def find_named(argument: str, value: str | Path, bundled: Collection[str], needs
 def _unknown(name: str, bundled: Collection[str], needs: str) -> str:
     similar = get_close_matches(Path(name).name, list(bundled), 1)
     hint = f" (did you mean {similar[0]!r}?)" if similar else ""
-    return f"{', '.join(map(repr, bundled))}, {needs} that exists, or a hub's owner/name{hint}"
+    listed = ", ".join(map(repr, bundled)) if len(bundled) <= SHORT_LIST else "a name that --help lists"
+    return f"{listed}, {needs} that exists, or a hub's owner/name{hint}"

@@ -16,7 +16,7 @@ from chroma import data
 from chroma.accumulators import BandVariance
 from chroma.schedulers import atlas as module
 from chroma.schedulers.atlas import PHOTOGRAPHS, chart, main, photograph_variance
-from chroma.schedulers.published import PUBLISHED
+from chroma.schedulers.published import FLUX, PUBLISHED
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -34,7 +34,7 @@ def test_shares_add_up_to_one_and_what_is_done_grows_to_one(name):
 
 def test_the_share_of_a_step_is_what_the_scheduler_s_own_alphas_say():
     scheduler = diffusers.DDIMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
-    rows = chart(scheduler, steps=10, size=64)
+    rows = chart(scheduler, steps=10, size=64, latent_factor=1)
     scheduler.set_timesteps(10)
     alpha = scheduler.alphas_cumprod[scheduler.timesteps].double().numpy()
     for i in range(9):
@@ -68,7 +68,7 @@ def test_a_saved_pipeline_tells_its_own_size(tmp_path):
     tiny("StableDiffusionPipeline").save_pretrained(tmp_path)
     rows = chart(tmp_path, steps=5)
     assert list(rows[0]["share"]) == ["8", "4", "2", "1"]
-    assert len(chart(tmp_path / "scheduler" / "scheduler_config.json", 5, size=16)[0]["share"]) == 5
+    assert len(chart(tmp_path / "scheduler" / "scheduler_config.json", 5, 16, 1)[0]["share"]) == 5
 
 
 def test_it_answers_without_torch_and_in_a_moment():
@@ -92,7 +92,7 @@ def test_the_command_line_prints_tables_and_draws(tmp_path, capsys, monkeypatch)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("sd16",), "scheduler must be one of sd15, sd21"),
+        (("sdxxl",), r"scheduler must be a name that --help lists, .* \(did you mean 'sdxl'\?\); got sdxxl"),
         (({"_class_name": "NoScheduler"}, 10, 64), "scheduler must be one whose steps are known without diffusers"),
         (({"_class_name": "DDIMScheduler"},), "size must be given: nothing is known of the images"),
         (("sd15", 0), "steps must be a whole number >= 1; got 0"),
@@ -106,8 +106,95 @@ def test_what_is_unknown_is_named(arguments, words):
 
 def test_an_unreachable_hub_and_a_broken_file_are_reported_in_a_sentence(tmp_path, capsys):
     (tmp_path / "scheduler_config.json").write_text("{")
-    with pytest.raises(ValueError, match="is not a scheduler's configuration"):
+    with pytest.raises(ValueError, match="is not a configuration"):
         chart(tmp_path)
     with pytest.raises(SystemExit):
         main(["sd16"])
-    assert "scheduler must be one of sd15" in capsys.readouterr().err
+    assert "scheduler must be a name that --help lists" in capsys.readouterr().err
+
+
+def saved(folder, **configs):
+    """A folder with the configurations of a pipeline, and nothing else."""
+    for name, config in configs.items():
+        file = folder / {"model_index": "model_index.json", "scheduler": "scheduler/scheduler_config.json"}.get(
+            name, f"{name}/config.json"
+        )
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(config))
+    return folder
+
+
+FLOW = {"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0}
+LATENT = {"_class_name": "DDIMScheduler", "beta_schedule": "scaled_linear"}
+WAN = {"_class_name": "AutoencoderKLWan", "base_dim": 96, "dim_mult": [1, 2, 4, 4]}
+DC = {"_class_name": "AutoencoderDC", "encoder_block_out_channels": [128, 256, 512, 512, 1024, 1024]}
+
+
+@pytest.mark.parametrize(
+    ("configs", "size", "finest"),
+    [
+        ({"scheduler": FLOW, "vae": DC, "transformer": {"sample_size": 32, "patch_size": 1}}, None, "32"),
+        ({"scheduler": FLOW, "vae": {**WAN, "_class_name": "AutoencoderKLQwenImage"}, "transformer": {}}, 1024, "128"),
+        ({"scheduler": FLOW, "vae": WAN, "transformer": {"in_channels": 16}}, 512, "64"),
+        ({"scheduler": FLOW, "vae": {**WAN, "patch_size": 2}, "transformer": {"in_channels": 48}}, 512, "32"),
+        ({"scheduler": FLOW, "vae": {"_class_name": "AutoencoderKLLTXVideo"}, "transformer": {}}, 512, "16"),
+        ({"scheduler": LATENT, "unet": {"sample_size": 64}, "movq": {"block_out_channels": [1, 2, 3, 4]}}, None, "64"),
+        ({"scheduler": LATENT, "unet": {"sample_size": [96, 96]}, "vae": {"block_out_channels": [8] * 4}}, None, "96"),
+        ({"scheduler": {"_class_name": "DDPMScheduler"}, "unet": {"sample_size": 32, "in_channels": 3}}, None, "32"),
+    ],
+)
+def test_the_size_of_latents_is_read_from_the_autoencoder_of_each_class(tmp_path, configs, size, finest):
+    assert next(iter(chart(saved(tmp_path, **configs), 4, size)[0]["share"])) == finest
+
+
+@pytest.mark.parametrize(
+    ("configs", "size", "words"),
+    [
+        ({"scheduler": LATENT, "unet": {"sample_size": None}}, None, "latent_factor must be given"),
+        (
+            {"scheduler": LATENT, "unet": {"sample_size": [64, 96]}, "vae": {"block_out_channels": [8] * 4}},
+            None,
+            "size",
+        ),
+        ({"scheduler": LATENT, "vae": {"_class_name": "AutoencoderOobleck"}}, 512, "latent_factor must be given"),
+        (
+            {"scheduler": FLOW, "vae": {"_class_name": "AutoencoderDC"}},
+            512,
+            "AutoencoderDC lacks or garbles .encoder_block_out_channels.: use the file as it was saved",
+        ),
+        ({"unet": {"sample_size": 64}}, 512, "scheduler must be a folder that holds scheduler/scheduler_config.json"),
+    ],
+)
+def test_a_size_that_is_not_known_is_asked_for(tmp_path, configs, size, words):
+    with pytest.raises(ValueError, match=words):
+        chart(saved(tmp_path, **configs), 4, size)
+
+
+def test_a_bare_configuration_of_latents_needs_the_latent_factor():
+    for config in (FLUX, FLOW, LATENT, {**LATENT, "_class_name": "UniPCMultistepScheduler", "use_flow_sigmas": True}):
+        with pytest.raises(ValueError, match="latent_factor must be given, or the pipeline's class"):
+            chart(config, 4, 1024)
+    assert len(chart(FLUX, 4, 1024, pipeline="FluxPipeline")[0]["share"]) == 8  # 128 x 128 latents
+
+
+def test_the_steps_are_those_of_the_pipeline_not_of_its_scheduler(tmp_path):
+    index = {"_class_name": "ZImagePipeline", "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"]}
+    folder = saved(tmp_path, scheduler=FLOW, model_index=index, vae={"block_out_channels": [8] * 4})
+    sigmas = 1 - np.arange(8) / 8  # from 1 to 1/8, then shifted by 3
+    expected = 1000 * 3 * sigmas / (1 + 2 * sigmas)
+    for rows in (chart(folder, 8, 1024), chart(FLOW, 8, 1024, pipeline="ZImagePipeline")):
+        np.testing.assert_allclose([row["timestep"] for row in rows], expected, rtol=1e-6)
+        assert rows.notes == ()
+    alone = chart(FLOW, 8, 1024, 8)
+    assert alone[-1]["timestep"] < expected[-1] / 2 and "--pipeline" in alone.notes[0]
+
+
+def test_steps_of_one_s_own_are_charted(capsys):
+    rows = chart("sd3", sigmas=[1.0, 0.5, 0.25])
+    np.testing.assert_allclose([row["timestep"] for row in rows], [1000, 750, 500])  # shifted by 3
+    main(["sdxl", "--timesteps", "999", "500", "1", "--json"])
+    assert [row["timestep"] for row in json.loads(capsys.readouterr().out)] == [999, 500, 1]
+    for options in (["--timesteps", "1", "500"], ["--sigmas", "nan"], ["--steps", "3", "--sigmas", "1", "0.5", "0.2"]):
+        with pytest.raises(SystemExit) as stopped:
+            main(["sdxl", *options])
+        assert stopped.value.code == 2

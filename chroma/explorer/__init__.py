@@ -25,8 +25,8 @@ from chroma._check import check_int, invalid_argument
 from chroma.explorer._linking import link_modules
 from chroma.palette import COLOURS
 from chroma.pyramid import depth
+from chroma.schedulers.pipelines import published_plan
 from chroma.schedulers.published import PUBLISHED
-from chroma.schedulers.steps import plan
 from chroma.schedules import EDM, Cosine, Linear, Natural, RectifiedFlow, ScaledLinear, Schedule, Sigmoid
 
 SIZES = (32, 64, 128, 256)
@@ -146,10 +146,9 @@ def _describe_scheduler(name: str) -> dict[str, Any]:
     A log-SNR of -inf is None, as JSON has no infinity; a step count is a string, as the keys of JSON are.
     """
     published = PUBLISHED[name]
-    tokens = (published.size // published.latent_factor // 2) ** 2
 
     def step_log_snrs(count: int) -> list[float | None]:
-        log_snrs = plan(published.config, count, tokens).log_snrs
+        log_snrs = published_plan(published, count).log_snrs
         return [round(float(z), 6) if np.isfinite(z) else None for z in log_snrs]
 
     return {"label": published.title, "log_snrs": {str(count): step_log_snrs(count) for count in STEP_COUNTS}}

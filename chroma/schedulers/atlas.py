@@ -17,9 +17,11 @@ Needs NumPy alone for the schedulers that `chroma.schedulers.steps.plan` knows; 
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import sys
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +29,14 @@ import numpy as np
 
 from chroma._check import check_int, invalid_argument
 from chroma._files import WEIGHTS
-from chroma._hub import download_scheduler_config
+from chroma._hub import download_configs
+from chroma._names import find_named
+from chroma._terminal import one_sentence, print_text
 from chroma.pyramid import resolution_label, resolutions, white_noise_shares
+from chroma.schedulers.handover import plan_steps
+from chroma.schedulers.pipelines import pipeline_plan, pipeline_rule, scheduler_config
 from chroma.schedulers.published import PUBLISHED
-from chroma.schedulers.settings import UnknownScheduler
-from chroma.schedulers.steps import Plan, plan, step_log_snrs
+from chroma.schedulers.sizes import Sizes, read_config, read_configs, sizes_of
 from chroma.schedules import expit
 
 # V_m / 4^m of the bundled photographs by the side of the resolution, pixels in [-1, 1]; a test computes them again.
@@ -62,18 +67,53 @@ def photograph_variance(side: int, latent: bool = False) -> np.ndarray:
     return density * (side / sides) ** 2 / (PIXEL_VARIANCE if latent else 1.0)
 
 
+class Chart(list[dict]):
+    """The rows of a chart, and what its reader should know.
+
+    Attributes:
+        notes: sentences; none where the steps are those of a pipeline.
+    """
+
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A scheduler, the pipeline that runs it, and the sizes of its images, as far as they are known."""
+
+    scheduler: Any
+    pipeline: str | Mapping[str, Any] | None = None
+    sizes: Sizes = field(default_factory=Sizes)
+    frames: int | None = None
+
+
 def chart(
-    scheduler: str | Path | Mapping | Any, steps: int = 30, size: int | None = None, latent_factor: int | None = None
-) -> list[dict]:
-    """Compute the chart of a scheduler.
+    scheduler: str | Path | Mapping | Any,
+    steps: int | None = 30,
+    size: int | None = None,
+    latent_factor: int | None = None,
+    *,
+    pipeline: str | None = None,
+    width: int | None = None,
+    frames: int | None = None,
+    sigmas: Sequence[float] | None = None,
+    timesteps: Sequence[float] | None = None,
+) -> Chart:
+    """Compute the chart of the steps that a pipeline takes, or a scheduler by itself.
 
     Args:
         scheduler: a name of `chroma.schedulers.published.PUBLISHED`, a bundled model's name, the folder of a pipeline
             or of a scheduler, a ``scheduler_config.json`` or what is in it, a hub's owner/name, or a diffusers
             scheduler.
-        steps: of the inference.
-        size: the side of the images in pixels; by default what is known of the scheduler's model.
+        steps: of the inference; ignored where `sigmas` or `timesteps` are given.
+        size: the side of the images in pixels, or their height; by default what is known of the model.
         latent_factor: pixels that a latent spans in each direction, 1 for models of pixels; by default what is known.
+        pipeline: the class of diffusers that runs the scheduler, whose steps depend on it; by default that of
+            ``model_index.json`` or of the published model.
+        width: of the images in pixels, unless they are square.
+        frames: of a video; by default what its pipeline generates by default.
+        sigmas: the caller's own, as the pipeline's ``sigmas`` argument takes them.
+        timesteps: the caller's own, likewise.
 
     Returns:
         One row per step, {step, timestep, log_snr, share, share_photographs, done, done_photographs}, the last four
@@ -89,17 +129,36 @@ def chart(
     >>> round(sum(rows[10]["share"].values()), 6)
     1.0
     """
-    config, known_size, known_factor = _find(scheduler)
-    size, latent_factor = size or known_size, latent_factor or known_factor or 1
-    if size is None:
-        raise invalid_argument("size", size, "given: nothing is known of the images of this scheduler")
-    if check_int("size", size, 1) % check_int("latent_factor", latent_factor, 1):
-        raise invalid_argument("latent_factor", latent_factor, f"a divisor of the size, {size}")
-    side = size // latent_factor
-    inference = _plan(config, steps, tokens=max(1, side * side // 4))
+    source = _find(scheduler)
+    config = scheduler_config(source.scheduler)
+    runs = source.pipeline if pipeline is None else pipeline
+    side, factor = _latents(source, config, runs, size, latent_factor)
+    given = sigmas if sigmas is not None else timesteps
+    count = len(given) if given is not None else check_int("steps", steps, 1)
+    if runs is None:
+        tokens = max(1, side * side // 4)
+        own = None if given is not None else count
+        inference = plan_steps(source.scheduler, own, tokens, sigmas=sigmas, timesteps=timesteps)
+    else:
+        inference = pipeline_plan(
+            runs,
+            source.scheduler,
+            count,
+            width=width or side * factor,
+            height=side * factor,
+            frames=source.frames if frames is None else frames,
+            latent_factor=factor,
+            temporal_factor=source.sizes.temporal_factor,
+            patch_size=source.sizes.patch_size,
+            sigmas=sigmas,
+            timesteps=timesteps,
+        )
     sides = resolutions(side)
     paper = 2 * np.log(side / np.array(sides))[:, None]
-    photographs = np.log(photograph_variance(side, latent_factor > 1))[:, None]
+    variance = photograph_variance(side, factor > 1)
+    if factor > 1 and str(config.get("_class_name")).startswith("EDM"):
+        variance = variance * config.get("sigma_data", 0.5) ** 2  # EDM scales latents to this standard deviation
+    photographs = np.log(variance)[:, None]
     edges = np.append(inference.log_snrs, np.inf)
     done, done_photographs = (expit(edges + log_variance) for log_variance in (paper, photographs))
     share, share_photographs = (_shares(np.diff(fraction), side) for fraction in (done, done_photographs))
@@ -107,7 +166,7 @@ def chart(
     def by_resolution(values: np.ndarray) -> dict[str, float]:
         return {str(side): float(value) for side, value in zip(sides, values, strict=True)}
 
-    return [
+    rows = Chart(
         {
             "step": i,
             "timestep": float(inference.timesteps[i]),
@@ -118,7 +177,57 @@ def chart(
             "done_photographs": by_resolution(done_photographs[:, i + 1]),
         }
         for i, z in enumerate(inference.log_snrs)
-    ]
+    )
+    rows.notes = _notes(config, runs, factor if latent_factor is None and source.sizes.latent_factor is None else None)
+    return rows
+
+
+def _notes(config: Mapping, pipeline: object, assumed_factor: int | None) -> tuple[str, ...]:
+    """What a reader of the chart should know."""
+    notes = []
+    if pipeline is None and "FlowMatch" in str(config.get("_class_name")):
+        steps = "with the sigmas and the shift of FluxPipeline" if config.get("use_dynamic_shifting") else "by itself"
+        notes.append(
+            f"These are the steps of the scheduler {steps}. Pipelines of flow matching hand sigmas of their own to it: "
+            "name the pipeline's class (--pipeline) to have its steps."
+        )
+    if pipeline is None and assumed_factor == 1:
+        notes.append("The scheduler is taken to be that of a model of pixels (--latent-factor 8 for one of latents).")
+    return tuple(notes)
+
+
+def _latents(
+    source: _Source, config: Mapping, pipeline: object, size: int | None, latent_factor: int | None
+) -> tuple[int, int]:
+    """The side of what is denoised, and how many pixels one of it spans."""
+    rule = pipeline_rule(_class_name(pipeline)) if pipeline is not None else None
+    factor = latent_factor if latent_factor is not None else source.sizes.latent_factor
+    if factor is None and rule is not None:
+        factor = rule.latent_factor
+    if factor is None:
+        if _of_latents(config):
+            must = (
+                "given, or the pipeline's class: the scheduler is one of latents, and nothing is known of its "
+                "autoencoder (8 for Stable Diffusion and Flux)"
+            )
+            raise invalid_argument("latent_factor", latent_factor, must)
+        factor = 1
+    size = source.sizes.size if size is None else size
+    if size is None:
+        raise invalid_argument("size", size, "given: nothing is known of the images of this scheduler")
+    if check_int("size", size, 1) % check_int("latent_factor", factor, 1):
+        raise invalid_argument("latent_factor", factor, f"a divisor of the size, {size}")
+    return size // factor, factor
+
+
+def _class_name(pipeline: object) -> str:
+    return str(pipeline.get("_class_name")) if isinstance(pipeline, Mapping) else str(pipeline)
+
+
+def _of_latents(config: Mapping) -> bool:
+    """Whether a configuration is that of a model of latents: one of flow matching, or with latent diffusion's betas."""
+    flow = "FlowMatch" in str(config.get("_class_name")) or config.get("use_flow_sigmas")
+    return bool(flow) or config.get("beta_schedule") == "scaled_linear"
 
 
 def _shares(growth: np.ndarray, side: int) -> np.ndarray:
@@ -128,65 +237,26 @@ def _shares(growth: np.ndarray, side: int) -> np.ndarray:
     return np.where(total > 0, growth / np.where(total > 0, total, 1), white)
 
 
-def _find(scheduler: Any) -> tuple[Any, int | None, int | None]:
-    """The configuration (or the scheduler itself), and the size and latent factor that go with it, if known."""
+def _find(scheduler: Any) -> _Source:
+    """The scheduler or its configuration, its pipeline, and the sizes that go with it, if known."""
     if isinstance(scheduler, Mapping) or hasattr(scheduler, "set_timesteps"):
-        return scheduler, None, None
-    if scheduler in PUBLISHED:
-        published = PUBLISHED[scheduler]
-        return published.config, published.size, published.latent_factor
-    path, bundled = Path(scheduler), WEIGHTS / str(scheduler)
-    path = bundled if bundled.is_dir() and not path.exists() else path
-    if not path.exists() and str(scheduler).count("/") == 1:
-        return _read(download_scheduler_config(str(scheduler))), None, None
-    for folder in (path, path / "scheduler"):
-        if (folder / "scheduler_config.json").is_file():
-            return _read(folder / "scheduler_config.json"), *_size(path)
-    if path.is_file():
-        return _read(path), None, None
-    names = ", ".join(PUBLISHED)
-    must = f"one of {names}, a bundled model, a pipeline's folder, a scheduler_config.json, or owner/name"
-    raise invalid_argument("scheduler", scheduler, must)
-
-
-def _read(path: Path) -> dict:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not a scheduler's configuration ({error})") from error
-
-
-def _size(folder: Path) -> tuple[int | None, int | None]:
-    """The size in pixels and the latent factor of a saved pipeline, from its other configurations."""
-    files = [folder / name / "config.json" for name in ("unet", "transformer")]
-    config = next((_read(file) for file in files if file.is_file()), {})
-    vae = folder / "vae" / "config.json"
-    factor = 2 ** (len(_read(vae)["block_out_channels"]) - 1) if vae.is_file() else 1
-    return (config["sample_size"] * factor if "sample_size" in config else None), factor
-
-
-def _plan(config: Any, steps: int, tokens: int) -> Plan:
-    """`chroma.schedulers.steps.plan`, or for a class that it does not know, what diffusers itself sets."""
-    if not isinstance(config, Mapping):
-        return _plan_by_diffusers(deepcopy(config), steps)  # the caller's own scheduler stays as it is
-    try:
-        return plan(config, steps, tokens)
-    except UnknownScheduler:
-        import diffusers
-
-        kind = getattr(diffusers, config.get("_class_name", ""), None)
-        if kind is None:
-            raise
-        return _plan_by_diffusers(kind.from_config(config), steps)
-
-
-def _plan_by_diffusers(scheduler: Any, steps: int) -> Plan:
-    scheduler.set_timesteps(steps)
-    if not hasattr(scheduler, "sigmas") and not hasattr(scheduler, "alphas_cumprod"):
-        raise invalid_argument("scheduler", type(scheduler).__name__, "one with alphas_cumprod or sigmas")
-    log_snrs = step_log_snrs(scheduler)
-    distinct = np.append(True, np.diff(log_snrs) > 0)  # a step that is evaluated twice is one
-    return Plan(np.asarray(scheduler.timesteps, dtype=float)[distinct], log_snrs[distinct])
+        return _Source(scheduler)
+    models = [folder.name for folder in sorted(WEIGHTS.iterdir()) if folder.is_dir()]
+    needs = "a folder of a pipeline or a scheduler, or a scheduler_config.json,"
+    kind, name = find_named("scheduler", scheduler, [*PUBLISHED, *models], needs)
+    if kind == "bundled" and name in PUBLISHED:
+        published = PUBLISHED[name]
+        sizes = Sizes(published.size, published.latent_factor)
+        return _Source(published.config, published.pipeline, sizes, published.frames)
+    folder = WEIGHTS / name if kind == "bundled" else download_configs(name) if kind == "hub" else Path(name)
+    if folder.is_file():
+        return _Source(read_config(folder))
+    configs = read_configs(folder)
+    if "scheduler" not in configs:
+        must = "a folder that holds scheduler/scheduler_config.json or scheduler_config.json"
+        raise invalid_argument("scheduler", str(scheduler), must)
+    index = configs.get("model_index")
+    return _Source(configs["scheduler"], index if index and index.get("_class_name") else None, sizes_of(configs))
 
 
 def chart_table(rows: Sequence[dict], photographs: bool = False) -> Any:
@@ -227,29 +297,52 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m chroma.atlas", description="Which step of a scheduler generates which resolution, in per cent."
     )
-    parser.add_argument("scheduler", metavar="SCHEDULER_OR_MODEL", help=f"one of {', '.join(PUBLISHED)}, or a path")
-    parser.add_argument("--steps", type=int, default=30, help="of the inference (%(default)s)")
-    parser.add_argument("--size", type=int, help="side of the images in pixels, unless known")
-    parser.add_argument("--latent-factor", type=int, help="pixels that a latent spans, unless known (else 1)")
-    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="plot the chart into an image file")
+    names = ", ".join(PUBLISHED)
+    add = parser.add_argument
+    add("scheduler", metavar="SCHEDULER_OR_MODEL", help=f"one of {names}, a path, or a hub's owner/name")
+    add("--steps", type=int, help="of the inference (30)")
+    add("--pipeline", metavar="CLASS", help="class of diffusers that runs the scheduler, unless known")
+    add("--size", type=int, help="side of the images in pixels, or their height, unless known")
+    add("--width", type=int, help="of the images in pixels, unless they are square")
+    add("--frames", type=int, help="of a video, unless the pipeline's default")
+    add("--latent-factor", type=int, help="pixels that a latent spans, unless known")
+    add("--sigmas", type=float, nargs="+", metavar="S", help="of the steps, falling, in place of the pipeline's")
+    add("--timesteps", type=float, nargs="+", metavar="T", help="of the steps, falling, in place of the pipeline's")
+    add("--json", action="store_true", help="print the rows as JSON")
+    add("--plot", type=Path, metavar="FILE", help="plot the chart into an image file")
     args = parser.parse_args(arguments)
-    try:
-        rows = chart(args.scheduler, args.steps, args.size, args.latent_factor)
-    except (ValueError, OSError, ImportError, KeyError) as error:
-        parser.error(str(error))
-    if args.plot:
-        from chroma.plotting import atlas_chart
+    if args.steps is not None and (args.sigmas or args.timesteps):
+        parser.error("--steps must be left out where --sigmas or --timesteps say how many there are")
+    with one_sentence(parser):
+        rows = chart(
+            args.scheduler,
+            30 if args.steps is None else args.steps,
+            args.size,
+            args.latent_factor,
+            pipeline=args.pipeline,
+            width=args.width,
+            frames=args.frames,
+            sigmas=args.sigmas,
+            timesteps=args.timesteps,
+        )
+        if args.plot:
+            from chroma.plotting import atlas_chart
 
-        atlas_chart({str(args.scheduler): rows}).savefig(args.plot)
-    if args.json:
-        print(json.dumps(rows, indent=1))
-        return
+            atlas_chart({str(args.scheduler): rows}).savefig(args.plot)
+    for note in rows.notes:
+        print(f"Note: {note}", file=sys.stderr)
+    print_text(json.dumps(rows, indent=1) if args.json else _report(str(args.scheduler), rows))
+
+
+def _report(name: str, rows: Sequence[dict]) -> str:
+    """The tables for the terminal, in a text."""
     from rich.console import Console
 
-    console = Console()
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=sys.stdout is not None and sys.stdout.isatty())
     label = resolution_label(max(map(int, rows[0]["share"])))
-    console.print(f"{args.scheduler} in {len(rows)} steps, resolutions up to {label} (of latents, if it has latents).")
+    console.print(f"{name} in {len(rows)} steps, resolutions up to {label} (of latents, if it has latents).")
     console.print("In each cell: share of the step / generated by then, per cent.")
     for photographs in (False, True):
         console.print(chart_table(rows, photographs))
+    return text.getvalue()

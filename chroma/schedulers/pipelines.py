@@ -19,6 +19,7 @@ import numpy as np
 
 from chroma._check import check_int, invalid_argument
 from chroma.schedulers.handover import plan_steps
+from chroma.schedulers.published import PublishedScheduler
 from chroma.schedulers.steps import Plan
 
 # the defaults of the scheduler classes that have such settings; a configuration may leave them out
@@ -597,6 +598,37 @@ def pipeline_plan(
     count = steps if inputs.sigmas is None and inputs.timesteps is None else None
     return plan_steps(
         scheduler, count, mu=inputs.mu, sigmas=_listed(inputs.sigmas), timesteps=_listed(inputs.timesteps)
+    )
+
+
+def published_plan(published: PublishedScheduler, steps: int) -> Plan:
+    """Compute the steps of a published model in its own pipeline, or of a paper's schedule by itself.
+
+    Args:
+        published: of `chroma.schedulers.published.PUBLISHED`.
+        steps: of the inference.
+
+    Returns:
+        The plan.
+
+    Raises:
+        ValueError: for a number of steps that the model does not allow.
+
+    >>> from chroma.schedulers.published import PUBLISHED
+    >>> published_plan(PUBLISHED["flux-schnell"], 4).timesteps
+    array([1000.,  750.,  500.,  250.])
+    """
+    if published.pipeline is None:
+        side = published.size // published.latent_factor
+        return plan_steps(published.config, steps, max(1, side * side // 4))
+    return pipeline_plan(
+        published.pipeline,
+        published.config,
+        steps,
+        width=published.size,
+        height=published.size,
+        frames=published.frames,
+        latent_factor=published.latent_factor,
     )
 
 
