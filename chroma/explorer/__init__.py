@@ -27,11 +27,14 @@ from chroma.palette import COLOURS
 from chroma.pyramid import depth
 from chroma.schedulers.pipelines import published_plan
 from chroma.schedulers.published import PUBLISHED
+from chroma.schedulers.settings import FOLLOWED
 from chroma.schedules import EDM, Cosine, Linear, Natural, RectifiedFlow, ScaledLinear, Schedule, Sigmoid
 
 SIZES = (32, 64, 128, 256)
 FACTORS = (2, 4)
 STEP_COUNTS = (10, 20, 30, 50)
+# the published schedulers whose steps need NumPy alone
+SCHEDULERS = [name for name, published in PUBLISHED.items() if published.config["_class_name"] in FOLLOWED]
 NATURAL_T_MAX = 12.0  # Natural never ends; by t = 12 even the coarsest level of a 64 x 64 image has begun
 
 LABELS: dict[type[Schedule], str] = {
@@ -160,7 +163,7 @@ def _options(sizes: Sequence[int] = SIZES) -> dict[str, list[Any]]:
     return {
         "schedule": schedules,
         "compare": [None, *schedules],
-        "scheduler": [None, *PUBLISHED],
+        "scheduler": [None, *SCHEDULERS],
         "num_steps": list(STEP_COUNTS),
         "axis": ["time", "log-SNR"],
         "size": list(sizes),
@@ -192,7 +195,7 @@ class ScheduleView(anywidget.AnyWidget):
     _css = (_FOLDER / "explorer.css").read_text(encoding="utf-8")
 
     schedules = traitlets.Dict({kind.__name__: _describe_schedule(kind) for kind in LABELS}).tag(sync=True)
-    schedulers = traitlets.Dict({name: _describe_scheduler(name) for name in PUBLISHED}).tag(sync=True)
+    schedulers = traitlets.Dict({name: _describe_scheduler(name) for name in SCHEDULERS}).tag(sync=True)
     options = traitlets.Dict(_options()).tag(sync=True)
     colours = traitlets.List(list(COLOURS)).tag(sync=True)
     photograph = traitlets.Unicode().tag(sync=True)

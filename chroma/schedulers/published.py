@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from chroma.schedulers._models import FLUX, LATENT_BETAS, MODELS, PNDM
 from chroma.schedules import Cosine
 
 
@@ -56,8 +57,7 @@ def latent_diffusion(name: str, **options: Any) -> dict[str, Any]:
     >>> latent_diffusion("DDIMScheduler", steps_offset=1)["beta_schedule"]
     'scaled_linear'
     """
-    betas = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
-    return {"_class_name": name, "num_train_timesteps": 1000, **betas, **options}
+    return {"_class_name": name, "num_train_timesteps": 1000, **LATENT_BETAS, **options}
 
 
 def _shifted_cosine(size: int) -> list[float]:
@@ -68,17 +68,6 @@ def _shifted_cosine(size: int) -> list[float]:
     return (1 - alphas / np.concatenate([[1.0], alphas[:-1]])).tolist()
 
 
-FLUX: dict[str, Any] = {
-    "_class_name": "FlowMatchEulerDiscreteScheduler",
-    "num_train_timesteps": 1000,
-    "shift": 3.0,
-    "use_dynamic_shifting": True,
-    "base_shift": 0.5,
-    "max_shift": 1.15,
-    "base_image_seq_len": 256,
-    "max_image_seq_len": 4096,
-}
-PNDM: dict[str, Any] = {"skip_prk_steps": True, "steps_offset": 1, "set_alpha_to_one": False}
 PUBLISHED: dict[str, PublishedScheduler] = {
     "sd15": PublishedScheduler(
         "Stable Diffusion 1.5",
@@ -190,3 +179,4 @@ PUBLISHED: dict[str, PublishedScheduler] = {
         pipeline="DDPMPipeline",
     ),
 }
+PUBLISHED |= {name: PublishedScheduler(*row) for name, row in MODELS.items()}
