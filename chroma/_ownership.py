@@ -36,6 +36,9 @@ def owned(place: Path, lock: Path) -> Iterator[None]:
             with suppress(OSError):
                 if lock.read_bytes() == mine:  # else somebody has deleted it
                     lock.unlink()
+    except OSError:  # what could not be written belongs here: the folder that the message names stays
+        made = []
+        raise
     finally:
         for folder in made:  # where nothing was written, nothing is left behind
             with suppress(OSError):

@@ -6,7 +6,13 @@ encoder and the cosine schedule, together a ``diffusers.IFPipeline``.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
+from typing import Any
+
+from chroma._check import check_finite, check_int, invalid_argument
+
+LARGEST_SEED = 2**64 - 1  # PyTorch's
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,9 @@ class Recipe:
         seed: of everything random.
         dataset: "drawings" or "scenes", unless a folder of images is given.
 
+    Raises:
+        ValueError: for a field that no training can have, by its name.
+
     >>> from dataclasses import replace
     >>> large = replace(RECIPES["emoji-8"], block_out_channels=(64, 128, 256), num_samples=240_000)
     >>> large.size, large.residual
@@ -53,6 +62,49 @@ class Recipe:
     init_from: str | None = None
     seed: int = 0
     dataset: str = "drawings"
+
+    def __post_init__(self) -> None:
+        for name, least in {"size": 1, "num_samples": 1, "batch_size": 1, "lr_warmup_steps": 0, "seed": 0}.items():
+            self._set(name, check_int(name, getattr(self, name), least))
+        if self.seed > LARGEST_SEED:
+            raise invalid_argument("seed", self.seed, f"a whole number from 0 to {LARGEST_SEED}")
+        for name in ("learning_rate", "ema_decay", "cond_drop_prob", "high_noise_fraction"):
+            highest = float("inf") if name == "learning_rate" else 1.0
+            self._set(name, _number(name, getattr(self, name), highest))
+        for name, least in {"block_out_channels": 1, "layers_per_block": 0}.items():
+            self._set(name, _whole_numbers(name, getattr(self, name), least))
+        for name, known in {"mixed_precision": ("no", "bf16"), "dataset": ("drawings", "scenes")}.items():
+            if getattr(self, name) not in known:
+                raise invalid_argument(name, getattr(self, name), " or ".join(map(repr, known)))
+        if not isinstance(self.residual, bool):
+            raise invalid_argument("residual", self.residual, "True or False")
+        if self.residual and self.size % 2:
+            raise invalid_argument("size", self.size, "even for a residual model, which predicts what halving loses")
+        if self.init_from is not None:
+            self._set("init_from", os.fspath(self.init_from))
+            if not self.init_from:
+                raise invalid_argument("init_from", "an empty name", "the folder of a finished run, or None")
+
+    def _set(self, name: str, value: Any) -> None:
+        """Store a checked field as a plain Python value, which a run's card can hold."""
+        object.__setattr__(self, name, value)
+
+
+def _number(name: str, value: Any, highest: float) -> float:
+    must = "a finite number >= 0" if highest == float("inf") else f"a number from 0 to {highest:g}"
+    try:
+        number = check_finite(name, value)
+    except (TypeError, ValueError):
+        raise invalid_argument(name, value, must) from None
+    if not 0 <= number <= highest:
+        raise invalid_argument(name, value, must)
+    return number
+
+
+def _whole_numbers(name: str, values: Any, least: int) -> tuple[int, ...]:
+    if not isinstance(values, (list, tuple)) or not values:
+        raise invalid_argument(name, values, "whole numbers, one per resolution")
+    return tuple(check_int(name, value, least) for value in values)
 
 
 SCENE_CROPS = 120  # per training photograph

@@ -20,31 +20,37 @@ import functools
 import json
 import logging
 import math
-import platform
-import subprocess
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-import chroma
 from chroma import data
-from chroma._atomic import write_atomically
-from chroma._check import invalid_argument
+from chroma._atomic import remove_partials, write_atomically, write_folder
+from chroma._check import check_int, invalid_argument
+from chroma._ownership import owned
 from chroma._processes import accelerator as make_accelerator
+from chroma._provenance import machine
+from chroma._run_folder import CARD, CHECKPOINT, check_start, check_unfinished, is_finished, read_checkpoint, read_start
+from chroma._terminal import one_sentence, print_text
 from chroma.losses import mean_square, noise_loss, residual_loss
-from chroma.networks import build_pipeline
+from chroma.networks import build_pipeline, unet_settings
 from chroma.process import add_noise, eps_from_velocity, scales
 from chroma.pyramid import residual
 from chroma.recipes import HELD_OUT_CROPS, RECIPES, SCENE_CROPS, Recipe
 
-CHECKPOINT = "checkpoint.safetensors"
+LOCK = "training.lock"
+PIPELINE = "pipeline"  # the folder that a pipeline is written to before its files take their places
 TRAINING_TIMES = 1000
 LOSSES_SHOWN = 50  # steps that the loss beside the progress bar is averaged over
 MONITOR_BATCH = 96  # images per forward of the monitor
+MONITORED = "images seen {}, loss {:.4f} on trained and {:.4f} on held-out ones"
+ROUNDING = 1e-3  # of images in half precision
 
 
 class VelocityModel(torch.nn.Module):
@@ -170,15 +176,16 @@ class Monitor:
 class _Trainer:
     """The state of one training run: everything that a step reads or changes."""
 
-    def __init__(self, recipe: Recipe, images: np.ndarray, prompts: Sequence[str], folder: Path):
+    def __init__(self, recipe: Recipe, images: np.ndarray, prompts: Sequence[str], folder: Path, accelerator: Any):
         from diffusers.training_utils import EMAModel
 
-        self.recipe, self.images, self.folder = recipe, images, folder
-        self.accelerator = make_accelerator(mixed_precision=recipe.mixed_precision)
-        if recipe.batch_size % self.accelerator.num_processes:
-            must = f"a multiple of the {self.accelerator.num_processes} processes"
-            raise invalid_argument("batch_size", recipe.batch_size, must)
+        self.recipe, self.images, self.folder, self.accelerator = recipe, images, folder, accelerator
+        self.run = {"recipe": dataclasses.asdict(recipe), "data": data.checksum(images, prompts)}
+        self.finished = is_finished(folder, self.run)
+        saved = read_checkpoint(folder, self.run)
         self.pipe, self.previous = _initial_pipeline(recipe, prompts)
+        # of the code that runs now, whatever is checked out when the run ends
+        self.machine = machine(accelerator.num_processes, accelerator.device.type)
         self.inputs = self.tokenize([*prompts, ""])
         alphas = self.pipe.scheduler.alphas_cumprod.double()
         model = VelocityModel(self.pipe.unet, self.pipe.text_encoder)
@@ -188,9 +195,11 @@ class _Trainer:
             self.weights, recipe.learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True
         )
         self.ema = EMAModel(self.weights, decay=recipe.ema_decay, use_ema_warmup=True, power=1.0, foreach=True)
-        self.run = {"recipe": dataclasses.asdict(recipe), "data": data.checksum(images, prompts)}
         self.steps = recipe.num_samples // recipe.batch_size
-        self.step, self.seconds, self.losses = _resume(folder, self.run, self.model, self.optimizer, self.ema)
+        self.step, self.seconds = 0, 0.0
+        self.losses: list[list[float]] = []
+        if saved:
+            self.step, self.seconds, self.losses = _restore(*saved, self.model, self.optimizer, self.ema)
         self.started = time.monotonic()
         self.net, self.optimizer = self.accelerator.prepare(self.model, self.optimizer)
         self.ema.to(self.device)
@@ -245,8 +254,10 @@ class _Trainer:
         self.ema.store(self.weights)
         self.ema.copy_to(self.weights)
         losses = [self._loss(*images_and_prompts) for images_and_prompts in (monitor.trained, monitor.held_out)]
-        self.losses.append([self.step * self.recipe.batch_size, *losses])
         self.ema.restore(self.weights)
+        if not np.isfinite(losses).all():
+            raise self.diverged("the monitored loss is not finite", self.step)
+        self.losses.append([self.step * self.recipe.batch_size, *losses])
 
     @torch.no_grad()
     def _loss(self, images: np.ndarray, prompts: Sequence[str]) -> float:
@@ -270,10 +281,30 @@ class _Trainer:
             losses.append(mean_square(residual(error) if self.recipe.residual else error))
         return round(float(torch.cat(losses).mean()), 6)
 
+    def check_losses(self, losses: torch.Tensor) -> None:
+        """Raise if one of the last losses, on any of the processes, is not finite."""
+        good = self.accelerator.gather(losses[None]).isfinite().all(0).tolist()
+        if not all(good):
+            raise self.diverged("the loss is not finite", self.step - len(good) + good.index(False) + 1)
+
+    def check_weights(self) -> None:
+        """Raise if the weights, or their moving average, have become numbers that cannot be saved."""
+        weights = [*self.weights, *self.ema.shadow_params]
+        if not torch.stack([weight.detach().half().isfinite().all() for weight in weights]).all():
+            raise self.diverged("a weight is not finite in half precision", self.step)
+
+    def diverged(self, what: str, step: int) -> ValueError:
+        """Build the error that ends a run whose numbers are no longer of use; its last checkpoint stays as it is."""
+        path = self.folder / CHECKPOINT
+        kept = f"; {path} is kept as it was before" if path.is_file() else ""
+        lower = f"train with a learning_rate below {self.recipe.learning_rate:g} in another folder"
+        return ValueError(f"training diverged: {what} at step {step} of {self.steps}{kept}; {lower}")
+
     def checkpoint(self) -> None:
         """Write everything that the next step depends on, in one file that is there whole or not at all."""
         from safetensors.torch import save
 
+        self.check_weights()
         if not self.accelerator.is_main_process:
             return
         tensors = {f"model.{name}": tensor for name, tensor in self.model.named_parameters()}
@@ -296,16 +327,18 @@ class _Trainer:
 
     def save(self) -> Any:
         """Save the pipeline, with the moving average of the weights in half precision, and its card."""
+        self.check_weights()
         self.ema.copy_to(self.weights)
         self.pipe.unet.to(memory_format=torch.contiguous_format)
         self.pipe.to(dtype=torch.float16)
-        if self.accelerator.is_main_process:
-            self.pipe.save_pretrained(self.folder)
+        if self.accelerator.is_main_process and not self.finished:
+            size = sum(weight.nbytes for weight in self.weights)
+            write_folder(self.folder, PIPELINE, size, self.pipe.save_pretrained)
             seen, minutes = self.steps * self.recipe.batch_size, round(self.elapsed() / 60, 1)
-            card = {**self.run, "images_seen": seen, "minutes": minutes, **_machine(self.accelerator)}
+            card = {**self.run, "images_seen": seen, "minutes": minutes, **self.machine}
             card |= {"losses": self.losses} if self.losses else {}
             card |= {"init_from": self.previous} if self.previous else {}
-            write_atomically(self.folder / "card.json", json.dumps(card, indent=1).encode())
+            write_atomically(self.folder / CARD, json.dumps(card, indent=1).encode())
         self.accelerator.wait_for_everyone()
         self.accelerator.end_training()
         return self.pipe
@@ -336,50 +369,103 @@ def train(
         The ``diffusers.IFPipeline``.
 
     Raises:
-        ValueError: for images of another shape, a recipe that cannot be met, and a checkpoint in `folder` of another
-            run or corrupt.
+        ValueError: for images of another shape or out of range, a recipe that cannot be met, a folder that holds
+            something else or that another process writes to, a checkpoint that is corrupt, and a loss or weights that
+            are no longer finite (the checkpoint before stays).
+        OSError: if a file cannot be written, naming it and the bytes that it needs.
     """
+    folder = Path(folder)
+    _check_run(recipe, checkpoint_every)
+    _check_data("images", recipe, images, prompts)
+    if monitor:
+        check_int("monitor.points", monitor.points, 1)
+        _check_data("monitor.trained", recipe, *monitor.trained)
+        _check_data("monitor.held_out", recipe, *monitor.held_out)
+    accelerator = make_accelerator(mixed_precision=recipe.mixed_precision)
+    if recipe.batch_size % accelerator.num_processes:
+        must = f"a multiple of the {accelerator.num_processes} processes"
+        raise invalid_argument("batch_size", recipe.batch_size, must)
+    with owned(folder, folder / LOCK) if accelerator.is_main_process else nullcontext():
+        check_unfinished(folder)
+        trainer = _Trainer(recipe, images, prompts, folder, accelerator)
+        if accelerator.is_main_process:
+            for name in (CHECKPOINT, PIPELINE, CARD):
+                remove_partials(folder, name)
+        _train(trainer, checkpoint_every, monitor)
+        return trainer.save()
+
+
+def _train(trainer: _Trainer, checkpoint_every: int, monitor: Monitor | None) -> None:
+    """Take all steps that are left; their checkpoints are of finite numbers alone."""
+    batch_size = trainer.recipe.batch_size
+    monitor_every = max(1, trainer.steps // monitor.points) if monitor else 0
+    losses: list[torch.Tensor] = []
+    with _progress_bar(trainer) as progress:
+        while trainer.step < trainer.steps:
+            losses.append(trainer.train_step())
+            last = trainer.step == trainer.steps
+            monitors = monitor is not None and trainer.step % monitor_every == 0
+            checkpoints = last or trainer.step % checkpoint_every == 0
+            full = len(losses) == LOSSES_SHOWN
+            if full or monitors or checkpoints:  # not at each step: a GPU would wait for it
+                trainer.check_losses(torch.stack(losses[-LOSSES_SHOWN:]))
+            if monitor and monitors:
+                trainer.monitor(monitor)
+            with suppress(OSError, ValueError):  # a terminal that has gone is no reason to stop
+                progress.update(batch_size)
+                if full:
+                    progress.set_postfix(loss=f"{torch.stack(losses).mean().item():.4f}")
+                if monitors and trainer.accelerator.is_local_main_process:
+                    with progress.external_write_mode():
+                        print_text(MONITORED.format(*trainer.losses[-1]))
+            if full:
+                losses.clear()
+            if checkpoints:
+                trainer.checkpoint()
+
+
+@contextmanager
+def _progress_bar(trainer: _Trainer) -> Iterator[Any]:
+    """Show the images seen, and take the bar away however the run ends."""
     from tqdm import tqdm
 
-    _check_data(recipe, images, prompts)
-    folder = Path(folder)
-    trainer = _Trainer(recipe, images, prompts, folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    monitor_every = max(1, trainer.steps // monitor.points) if monitor else 0
     progress = tqdm(
-        total=trainer.steps * recipe.batch_size,
-        initial=trainer.step * recipe.batch_size,
+        total=trainer.steps * trainer.recipe.batch_size,
+        initial=trainer.step * trainer.recipe.batch_size,
         unit=" images",
-        disable=not trainer.accelerator.is_local_main_process,
+        disable=sys.stderr is None or not trainer.accelerator.is_local_main_process,
         mininterval=10,
     )
-    shown: list[torch.Tensor] = []
-    while trainer.step < trainer.steps:
-        shown.append(trainer.train_step())
-        progress.update(recipe.batch_size)
-        if len(shown) == LOSSES_SHOWN:
-            progress.set_postfix(loss=f"{torch.stack(shown).mean().item():.4f}")
-            shown.clear()
-        if monitor and trainer.step % monitor_every == 0:
-            trainer.monitor(monitor)
-            progress.write(
-                "images seen {}, loss {:.4f} on trained and {:.4f} on held-out ones".format(*trainer.losses[-1])
-            )
-        if trainer.step % checkpoint_every == 0 and trainer.step < trainer.steps:
-            trainer.checkpoint()
-    progress.close()
-    trainer.checkpoint()
-    return trainer.save()
+    try:
+        yield progress
+    finally:
+        with suppress(OSError, ValueError):
+            progress.close()
 
 
-def _check_data(recipe: Recipe, images: np.ndarray, prompts: Sequence[str]) -> None:
-    if images.shape[1:] != (3, recipe.size, recipe.size) or not len(images) or images.dtype.kind != "f":
-        must = f"floats of shape (N, 3, {recipe.size}, {recipe.size}), N >= 1"
-        raise invalid_argument("images", f"{images.dtype} of shape {images.shape}", must)
-    if len(prompts) != len(images):
-        raise invalid_argument("prompts", f"{len(prompts)} prompts", f"one for each of the {len(images)} images")
+def _check_run(recipe: Recipe, checkpoint_every: int) -> None:
+    """Check what can be checked before any data is read."""
+    check_int("checkpoint_every", checkpoint_every, 1)
     if recipe.num_samples < recipe.batch_size:
         raise invalid_argument("num_samples", recipe.num_samples, f"at least one batch of {recipe.batch_size}")
+    unet_settings(recipe)
+    if recipe.init_from:
+        read_start(recipe)
+
+
+def _check_data(name: str, recipe: Recipe, images: np.ndarray, prompts: Sequence[str]) -> None:
+    if images.shape[1:] != (3, recipe.size, recipe.size) or not len(images) or images.dtype.kind != "f":
+        must = f"floats of shape (N, 3, {recipe.size}, {recipe.size}), N >= 1"
+        raise invalid_argument(name, f"{images.dtype} of shape {images.shape}", must)
+    lowest, highest = float(images.min()), float(images.max())  # NaN if there is any
+    if not (lowest >= -1 - ROUNDING and highest <= 1 + ROUNDING):
+        found = "NaN" if math.isnan(lowest) else f"values from {lowest:g} to {highest:g}"
+        raise invalid_argument(name, found, "floats in [-1, 1] (bytes divided by 127.5, minus 1)")
+    if isinstance(prompts, str) or len(prompts) != len(images):
+        found = "one string" if isinstance(prompts, str) else f"{len(prompts)} prompts"
+        raise invalid_argument(
+            "prompts" if name == "images" else f"prompts of {name}", found, f"one for each of the {len(images)} images"
+        )
 
 
 def _initial_pipeline(recipe: Recipe, prompts: Sequence[str]) -> tuple[Any, dict | None]:
@@ -388,38 +474,16 @@ def _initial_pipeline(recipe: Recipe, prompts: Sequence[str]) -> tuple[Any, dict
 
     if not recipe.init_from:
         return build_pipeline(recipe, prompts), None
-    card = Path(recipe.init_from) / "card.json"
-    if not card.is_file():
-        raise invalid_argument("init_from", recipe.init_from, "the folder of a finished run, with its card.json")
+    card = read_start(recipe)
     pipe = models.load(recipe.init_from)
-    size, channels = pipe.unet.config.sample_size, tuple(pipe.unet.config.block_out_channels)
-    if (size, channels) != (recipe.size, recipe.block_out_channels):
-        network = f"a network of size {size}, block_out_channels {channels}"
-        raise invalid_argument("init_from", network, "of the recipe's size and block_out_channels")
-    return pipe, json.loads(card.read_text(encoding="utf-8"))
+    check_start(pipe, recipe, prompts)
+    return pipe, card
 
 
-def _machine(accelerator: Any) -> dict:
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    )
-    return {
-        "machine": f"{accelerator.num_processes} x {accelerator.device.type}, {torch.get_num_threads()} threads each",
-        "versions": {"chroma": chroma.__version__, "torch": torch.__version__, "python": platform.python_version()},
-        "commit": commit.stdout.strip() or None,
-    }
-
-
-def _resume(folder: Path, run: dict, model: torch.nn.Module, optimizer: Any, ema: Any) -> tuple[int, float, list]:
-    """Load the checkpoint in `folder`, if any: the step to go on with, seconds spent and losses monitored so far."""
-    path = folder / CHECKPOINT
-    if not path.is_file():
-        return 0, 0.0, []
-    tensors, metadata = _read_checkpoint(path)
-    if json.loads(metadata["run"]) != json.loads(json.dumps(run)):
-        must = "empty, or hold a checkpoint of the same recipe and data"
-        raise invalid_argument("folder", str(folder), must)
-    record = json.loads(metadata["record"])
+def _restore(
+    tensors: dict[str, torch.Tensor], record: dict, model: torch.nn.Module, optimizer: Any, ema: Any
+) -> tuple[int, float, list]:
+    """Go back to a checkpoint: the step to go on with, seconds spent and losses monitored so far."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(tensors[f"model.{name}"])
@@ -433,18 +497,6 @@ def _resume(folder: Path, run: dict, model: torch.nn.Module, optimizer: Any, ema
     ema.shadow_params = [tensors[f"ema.{i}"] for i in range(len(ema.shadow_params))]
     ema.optimization_step = record["ema_steps"]
     return record["step"], record["seconds"], record.get("losses", [])
-
-
-def _read_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata()
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
-    except SafetensorError as error:
-        raise ValueError(f"the checkpoint {path} is corrupt ({error}): delete it to start again") from error
-    return tensors, metadata
 
 
 def _below(prefix: str, tensors: dict) -> dict:
@@ -467,9 +519,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = vars(parser.parse_args(arguments))
     name, out, folder, every = (args.pop(key) for key in ("recipe", "out", "data", "checkpoint_every"))
     changes: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in args.items()}
-    recipe = dataclasses.replace(RECIPES[name], **{key: value for key, value in changes.items() if value is not None})
-    images, prompts, monitor = _load_data(recipe, folder)
-    train(recipe, images, prompts, out, every, monitor)
+    changes = {key: value for key, value in changes.items() if value is not None}
+    with one_sentence(parser):
+        recipe = dataclasses.replace(RECIPES[name], **changes)
+        _check_run(recipe, every)
+        check_unfinished(out)
+        images, prompts, monitor = _load_data(recipe, folder)
+        train(recipe, images, prompts, out, every, monitor)
 
 
 def _add_option(parser: argparse.ArgumentParser, field: dataclasses.Field) -> None:

@@ -377,14 +377,21 @@ def test_a_truncated_checkpoint_is_refused_by_name(finished):
         training.train(**finished)
 
 
-@pytest.mark.parametrize("change", ["recipe", "images", "prompts"])
-def test_a_checkpoint_of_another_run_is_refused(finished, change):
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("recipe", "learning_rate: 0.003 there, 0.001 now"),
+        ("images", "images or prompts: "),
+        ("prompts", "images or prompts: "),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused(finished, change, words):
     other = {
         "recipe": dataclasses.replace(finished["recipe"], learning_rate=1e-3),
         "images": finished["images"][::-1],
         "prompts": [*finished["prompts"][:3], "something of a drawing"],
     }
-    with pytest.raises(ValueError, match="folder must be empty, or hold a checkpoint of the same recipe and data"):
+    with pytest.raises(ValueError, match=rf"holds another run \(.*{words}.*choose another folder"):
         training.train(**{**finished, change: other[change]})
 
 
@@ -450,14 +457,25 @@ def test_a_run_that_starts_from_another_begins_with_its_weights_and_keeps_its_ca
         ({"init_from": "nowhere"}, "init_from must be the folder of a finished run, with its card.json; got nowhere"),
         (
             {"block_out_channels": (32, 64)},
-            "init_from must be of the recipe's size and block_out_channels; got a network of size 8",
+            r"init_from must be a network of the recipe's architecture; got block_out_channels: \[16, 32\] there, ",
+        ),
+        (
+            {"layers_per_block": (2, 1)},
+            r"init_from must be .* architecture; got layers_per_block: \[1, 1\] there, .* now",
+        ),
+        ({"residual": True}, "init_from must be .* the recipe's loss; got residual False there, True now"),
+        (
+            {"prompts": ["a drawing of something else"] * 4},
+            "init_from must be .* every word of the prompts; got a model without 1 of their words: else",
         ),
     ],
 )
 def test_a_start_that_is_no_run_or_another_network_is_refused(low, tmp_path, change, words):
-    recipe = dataclasses.replace(TINY, **{"init_from": str(low), **change})
+    prompts = change.get("prompts", [PROMPT] * 4)
+    fields = {"init_from": str(low), **{name: value for name, value in change.items() if name != "prompts"}}
     with pytest.raises(ValueError, match=words):
-        training.train(recipe, pictures(8), [PROMPT] * 4, tmp_path)
+        training.train(dataclasses.replace(TINY, **fields), pictures(8), prompts, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 def test_the_mean_of_the_weights_is_saved_and_not_the_last_ones(tmp_path, monkeypatch):
@@ -560,7 +578,7 @@ def test_help_lists_the_recipes_and_an_option_for_each_field(capsys):
 
 def test_an_option_changes_one_field_of_the_recipe(asked, tmp_path):
     run, options = (
-        ["emoji-8", "--out", str(tmp_path)],
+        ["emoji-8", "--out", str(tmp_path / "out")],
         "--learning-rate 0.01 --block-out-channels 32 64 --layers-per-block 1 2 --residual",
     )
     training.main(run)
