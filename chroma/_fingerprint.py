@@ -58,7 +58,19 @@ def fingerprint(pipe: Any) -> str:
     Returns:
         The digits.
     """
-    return _sha256(identify(pipe))[:16]
+    return shorten(identify(pipe))
+
+
+def shorten(sums: Mapping[str, str]) -> str:
+    """Compute the `fingerprint` of a pipeline from what `identify` found.
+
+    Args:
+        sums: component -> sha256.
+
+    Returns:
+        Sixteen hexadecimal digits.
+    """
+    return _sha256(sums)[:16]
 
 
 def _sha256(*parts: Any) -> str:

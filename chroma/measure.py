@@ -17,9 +17,10 @@ prompts, seeds, scale and the rest of `Run`.
 
 from __future__ import annotations
 
-import argparse
 import json
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,16 +30,28 @@ import torch
 from numpy.typing import ArrayLike
 
 from chroma import data, models
-from chroma._atomic import write_atomically
 from chroma._check import check_finite, check_int, invalid_argument
+from chroma._fingerprint import identify, shorten
+from chroma._measure_command import check_inputs, least_seeds, load_images, make_parser
+from chroma._measured_files import (
+    differences,
+    own,
+    part_file,
+    parts_folder,
+    read,
+    read_part,
+    remove_parts,
+    save,
+)
 from chroma._processes import accelerator
+from chroma._terminal import one_sentence, print_text
 from chroma.accumulators import CFGChromatography, energy_shares, share_distances
 from chroma.chromatography import chromatogram, guidance_power
 from chroma.estimates import Estimate, jackknife
 from chroma.models import DiffusersPipeline, Pipeline
 from chroma.palette import PREDICTION_LABELS
 from chroma.predictors import Guided, from_pipeline
-from chroma.prompts import encode
+from chroma.prompts import check_distinguishable, encode
 from chroma.pyramid import band_sizes, resolution_label, resolutions, white_noise_shares
 from chroma.sampling import ddim, teacher_forced
 
@@ -49,7 +62,7 @@ class Run:
 
     Attributes:
         model: its name.
-        weights: `chroma.models.Pipeline.fingerprint` of its network.
+        weights: `chroma.models.Pipeline.fingerprint` of the model.
         prompts: in their order.
         log_snrs: of the steps, from noisy to clean.
         seeds: samples per prompt.
@@ -57,6 +70,8 @@ class Run:
         images: the sha256 of those images, or None.
         shape: (C, H, W) of what is denoised: pixels, or latents.
         dtype: the network's precision.
+        components: sha256 of each component of the model, by which a run with another one says which it is; None in
+            results of earlier editions, whose `weights` are another kind of fingerprint.
     """
 
     model: str
@@ -68,6 +83,7 @@ class Run:
     images: str | None
     shape: tuple[int, int, int]
     dtype: str
+    components: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -201,8 +217,10 @@ def measure_prompts(
         The result.
 
     Raises:
-        ValueError: for an empty list, images that do not fit, an `out` or parts of another run, and predictions that
-            are not finite, naming the prompt; what was finished before is kept.
+        ValueError: for an empty list, prompts that the model does not distinguish, images that do not fit, an `out` or
+            parts of another run, naming what differs, an `out` that another process is measuring, and predictions
+            that are not finite or do not depend on the prompt, naming it; what was finished before is kept.
+        OSError: if a file cannot be written.
 
     >>> import tempfile
     >>> from chroma import models
@@ -215,13 +233,15 @@ def measure_prompts(
     array([1., 1., 1.])
     """
     prompts = _checked_prompts(prompts)
-    check_int("seeds", seeds, 1 if len(prompts) > 1 else 2)
+    check_int("seeds", seeds, least_seeds(len(prompts)))
+    check_int("batch_size", batch_size, 1)
     view = Pipeline(pipe)
     clean = None if images is None else view.latents(_checked_images(images, len(prompts)))
     shape = view.shape if clean is None else (clean.shape[1], clean.shape[2], clean.shape[3])
+    components = identify(pipe)
     run = Run(
         name,
-        view.fingerprint,
+        shorten(components),
         prompts,
         tuple(view.schedule(shape).uniform_log_snrs(steps).tolist()),
         seeds,
@@ -229,20 +249,37 @@ def measure_prompts(
         None if images is None else data.checksum(images.cpu().numpy(), prompts),
         shape,
         str(view.network.dtype).removeprefix("torch."),
+        components,
     )
-    out, parts = Path(out), Path(f"{out}.parts")
-    if out.exists():
-        return _same(load(out), run, out)
-    parts.mkdir(parents=True, exist_ok=True)
-    state = accelerator()
-    missing = [i for i in range(len(prompts)) if _read_part(_part(parts, i), run) is None]
-    state.wait_for_everyone()  # all have seen the same parts: only then may any add to them
-    _measure_missing(state, pipe, run, missing[state.process_index :: state.num_processes], clean, parts, batch_size)
-    state.wait_for_everyone()
-    if state.is_main_process:
-        _join_parts(run, parts, out)
-    state.wait_for_everyone()
+    state, out = accelerator(), Path(out)
+    parts = parts_folder(out)
+    with _owned(state, out):
+        state.wait_for_everyone()  # nobody else writes from here on
+        if out.exists():
+            return _same(out, run)
+        for note in check_distinguishable(pipe, prompts):
+            logging.getLogger(__name__).warning(note)
+        parts.mkdir(parents=True, exist_ok=True)
+        missing = [i for i in range(len(prompts)) if read_part(part_file(parts, i), asdict(run)) is None]
+        state.wait_for_everyone()  # all have seen the same parts: only then may any add to them
+        _measure_missing(
+            state, pipe, run, missing[state.process_index :: state.num_processes], clean, parts, batch_size
+        )
+        state.wait_for_everyone()
+        if state.is_main_process:
+            _join_parts(run, parts, out)
+        state.wait_for_everyone()
     return load(out)
+
+
+@contextmanager
+def _owned(state: Any, out: Path) -> Iterator[None]:
+    """Own the result while the block runs, by the first process for all of them; one that is there is only read."""
+    if state.is_main_process and not out.is_file():
+        with own(out):
+            yield
+    else:
+        yield
 
 
 def _checked_prompts(prompts: Sequence[str]) -> tuple[str, ...]:
@@ -268,9 +305,6 @@ def _measure_missing(
     # embeddings of large text encoders take megabytes per prompt: they wait on the host
     waiting = {i: {name: x.cpu() for name, x in encode(pipe, run.prompts[i]).items()} for i in missing}
     unconditional = encode(pipe, "")
-    if not unconditional:
-        must = "one that takes prompts: without them there is no guidance"
-        raise invalid_argument("pipe", type(pipe).__name__, must)
     for i in tqdm(missing, unit=" prompts", disable=not (missing and state.is_local_main_process)):
         conditioning = {name: tensor.to(device) for name, tensor in waiting.pop(i).items()}
         predictor = Guided(from_pipeline(pipe, conditioning), from_pipeline(pipe, unconditional), run.scale or 0.0)
@@ -278,7 +312,10 @@ def _measure_missing(
         if not np.isfinite(energy).all():
             prediction = f"the model's prediction for prompt {i}, {run.prompts[i]!r},"
             raise invalid_argument(prediction, "NaN or infinite values", "finite")
-        _save(_part(parts, i), run, {"energy": energy, "weights": weights})
+        if not energy.sum(-1).all():
+            prediction = f"the guidance of prompt {i}, {run.prompts[i]!r},"
+            raise invalid_argument(prediction, "0 at some step", "other than 0: it has no shares; use --dtype float32")
+        save(part_file(parts, i), asdict(run), {"energy": energy, "weights": weights})
 
 
 def _prompt_energy(
@@ -316,60 +353,27 @@ def seed_noise(shape: tuple[int, ...], index: int, seed: int) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(int(entropy)))
 
 
-def _part(parts: Path, index: int) -> Path:
-    return parts / f"{index}.safetensors"
-
-
 def _join_parts(run: Run, parts: Path, out: Path) -> None:
     """Write the result from the files of all prompts, then delete these."""
-    tensors = [_read_part(_part(parts, i), run) for i in range(len(run.prompts))]
+    tensors = [read_part(part_file(parts, i), asdict(run)) for i in range(len(run.prompts))]
     measured = [part for part in tensors if part is not None]
     energy, weights = np.stack([part["energy"] for part in measured]), measured[0]["weights"]
-    _save(out, run, {"energy": energy, "weights": weights, "log_snrs": np.array(run.log_snrs)})
-    for file in parts.iterdir():
-        file.unlink()
-    parts.rmdir()
+    save(out, asdict(run), {"energy": energy, "weights": weights, "log_snrs": np.array(run.log_snrs)})
+    remove_parts(parts, out, len(run.prompts))
 
 
-def _save(path: Path, run: Run, arrays: Mapping[str, np.ndarray]) -> None:
-    from safetensors.numpy import save
-
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    write_atomically(path, save(contiguous, _metadata(run)))
-
-
-def _metadata(run: Run) -> dict[str, str]:
-    return {"run": json.dumps(asdict(run))}
-
-
-def _read(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
-    """A file's record of its run, and its arrays, refused by name if it is corrupt or something else."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "np") as file:
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
-            return json.loads(file.metadata()["run"]), arrays
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path} is not a whole result of chroma.measure ({error}): delete it to measure again"
-        ) from error
-
-
-def _read_part(path: Path, run: Run) -> dict[str, np.ndarray] | None:
-    """What was measured of a prompt, or None if it was not yet."""
-    if not path.is_file():
-        return None
-    record, arrays = _read(path)
-    if record != json.loads(_metadata(run)["run"]):
-        raise ValueError(f"{path.parent} holds partial results of a different run; delete it or choose another --out")
-    return arrays
-
-
-def _same(measured: Measured, run: Run, out: Path) -> Measured:
-    if measured.run != run:
-        raise ValueError(f"{out} is the result of a different run; delete it or choose another --out")
+def _same(out: Path, run: Run) -> Measured:
+    """The result in `out`, which must be of this run."""
+    measured = load(out)
+    _check_same(out, measured.run, asdict(run))
     return measured
+
+
+def _check_same(out: Path, saved: Run, wanted: Mapping[str, Any]) -> None:
+    differing = differences(json.loads(json.dumps(asdict(saved))), wanted)
+    if differing:
+        what = f"{out} is the result of a different run"
+        raise ValueError(f"{what}, which differs in {differing}; delete it or choose another --out")
 
 
 def load(file: str | Path) -> Measured:
@@ -384,7 +388,7 @@ def load(file: str | Path) -> Measured:
     Raises:
         ValueError: if the file is corrupt or something else, naming it.
     """
-    record, arrays = _read(Path(file))
+    record, arrays = read(Path(file))
     fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
     try:
         return Measured(Run(**fields), arrays["log_snrs"], arrays["energy"], arrays["weights"])
@@ -416,91 +420,34 @@ def report(measured: Measured) -> str:
     return "\n".join([*lines, f"{result.count} samples: {counts}"])
 
 
-def _lines(name: str, file: Path) -> list[str]:
-    if not file.is_file():
-        raise invalid_argument(name, str(file), "a text file that exists")
-    lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
-    return [line for line in lines if line]
-
-
-def _images(source: str | None, prompts: Sequence[str], pipe: Any) -> torch.Tensor | None:
-    """The image of each prompt, (prompts, 3, H, W)."""
-    if source is None:
-        return None
-    size = Pipeline(pipe).image_size
-    if source == "drawings":
-        drawings, known = data.training_drawings(size)
-        unknown = [prompt for prompt in prompts if prompt not in known]
-        if unknown:
-            must = "one of those of the bundled drawings (chroma.data.training_drawings)"
-            raise invalid_argument("prompts", unknown[0], must)
-        images = drawings.images[[known.index(prompt) for prompt in prompts]]
-    else:
-        files = _lines("images", Path(source))
-        if len(files) != len(prompts):
-            must = f"one for each of the {len(prompts)} prompts, one per line"
-            raise invalid_argument("images", f"{len(files)} files", must)
-        images = np.stack([data.image(file, size) for file in files])
-    return torch.from_numpy(images)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m chroma.measure",
-        description="Measure which resolution a model's guidance consists of at each step (Eq 19); "
-        "interrupted runs resume.",
-    )
-    parser.add_argument(
-        "--model", required=True, help="a bundled model, the folder of a pipeline, or a hub's owner/name"
-    )
-    parser.add_argument("--prompts", required=True, type=Path, help="a text file, one prompt per line")
-    parser.add_argument("--out", required=True, type=Path, help="the file for the result, NAME.safetensors")
-    parser.add_argument("--steps", type=int, default=50, help="times at which it is measured (%(default)s)")
-    parser.add_argument("--seeds", type=int, default=4, help="samples per prompt (%(default)s)")
-    parser.add_argument("--scale", type=float, default=4.0, help="guidance scale of the trajectories (%(default)s)")
-    parser.add_argument(
-        "--images",
-        help="measure on real images instead: 'drawings', or a text file with the path of one image per prompt",
-    )
-    parser.add_argument(
-        "--batch-size", type=int, default=16, help="the most samples of a prompt at a time (%(default)s)"
-    )
-    parser.add_argument("--device", help="cpu, cuda, mps, ... (a GPU, if there is one)")
-    parser.add_argument(
-        "--dtype",
-        choices=("float32", "float16", "bfloat16"),
-        default="float32",
-        help="the network's precision (%(default)s: guidance is small, and rounding looks like white noise)",
-    )
-    parser.add_argument("--offload", choices=("model", "sequential"), help="for a GPU too small for the pipeline")
-    parser.add_argument("--compile", action="store_true", help="compile the network first (torch.compile)")
-    return parser
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line of ``python -m chroma.measure``.
 
     Args:
         arguments: of the command line, ``sys.argv`` by default.
     """
-    args = _parser().parse_args(arguments)
-    prompts = _lines("prompts", args.prompts)
-    if not prompts:
-        raise invalid_argument("prompts", f"{args.prompts}, which is empty", "a text file with one prompt per line")
-    batch_size = check_int("batch_size", args.batch_size, 1)
-    state = accelerator()
-    device = args.device or str(state.device)
-    if torch.device(device).index is None and torch.device(device).type == state.device.type:
-        device = str(state.device)  # each process its own GPU
-    pipe = models.load(args.model, device, getattr(torch, args.dtype), args.offload)
-    if args.compile:
-        Pipeline(pipe).network.compile()
-    images = _images(args.images, prompts, pipe)
-    measured = measure_prompts(
-        pipe, args.model, prompts, args.out, args.steps, args.seeds, args.scale, images, batch_size
-    )
-    if state.is_main_process:
-        print(report(measured))
+    parser = make_parser()
+    args = parser.parse_args(arguments)
+    with one_sentence(parser):
+        inputs = check_inputs(args)
+        state = accelerator()
+        known = {"model": args.model, "prompts": inputs.prompts, "seeds": args.seeds, "dtype": args.dtype}
+        if args.out.is_file():
+            _check_same(args.out, load(args.out).run, known)
+        with _owned(state, args.out):
+            pass  # refused before the model is loaded, which may take minutes
+        device = args.device or str(state.device)
+        if torch.device(device).index is None and torch.device(device).type == state.device.type:
+            device = str(state.device)  # each process its own GPU
+        pipe = models.load(args.model, device, getattr(torch, args.dtype), args.offload)
+        if args.compile:
+            Pipeline(pipe).network.compile()
+        images = load_images(inputs.images, inputs.prompts, pipe)
+        measured = measure_prompts(
+            pipe, args.model, inputs.prompts, args.out, args.steps, args.seeds, args.scale, images, args.batch_size
+        )
+        if state.is_main_process:
+            print_text(report(measured))
 
 
 if __name__ == "__main__":

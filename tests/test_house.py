@@ -12,6 +12,7 @@ import json
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from collections.abc import Iterator
@@ -41,6 +42,7 @@ TOP_LEVEL = {
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "LICENSE",
+    "MANIFEST.in",
     "CITATION.cff",
     "pyproject.toml",
     "requirements.lock",
@@ -120,18 +122,38 @@ def test_the_top_level_is_exactly_as_agreed():
     assert {name for name in top if name.startswith(".")} == HIDDEN
 
 
+def build(folder: Path, kind: str) -> Path:
+    """The wheel or the source distribution ("sdist") of the package, built in a folder."""
+    for name in ("pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"):
+        (folder / name).write_bytes((ROOT / name).read_bytes())
+    for name in ("chroma", "tests"):
+        (folder / name).symlink_to(ROOT / name)
+    command = f"from setuptools import build_meta; build_meta.build_{kind}('.')"
+    subprocess.run([sys.executable, "-c", command], cwd=folder, check=True, capture_output=True)
+    return next(folder.glob("resolution_chromatography-*.whl" if kind == "wheel" else "*.tar.gz"))
+
+
 def test_the_wheel_holds_every_module_script_and_picture_of_the_package(tmp_path):
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
-    (tmp_path / "chroma").symlink_to(ROOT / "chroma")
-    build = "from setuptools import build_meta; build_meta.build_wheel('.')"
-    subprocess.run([sys.executable, "-c", build], cwd=tmp_path, check=True, capture_output=True)
-    wheel = next(tmp_path.glob("resolution_chromatography-*.whl"))
+    wheel = build(tmp_path, "wheel")
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if name.startswith("chroma/")}
+        licences = {name.partition("/licenses/")[2] for name in archive.namelist() if "/licenses/" in name}
+        metadata = next(archive.read(name).decode() for name in archive.namelist() if name.endswith("/METADATA"))
     on_disk = (file for file in (ROOT / "chroma").rglob("*") if file.is_file() and "__pycache__" not in file.parts)
     assert packed == {file.relative_to(ROOT).as_posix() for file in on_disk} - NOT_PACKED
     assert wheel.name.split("-")[1] == chroma.__version__
+    texts = {file.relative_to(ROOT).as_posix() for file in (ROOT / "chroma/bundled/licences").iterdir()}
+    assert licences == {"LICENSE", "chroma/bundled/LICENCES.md", "chroma/bundled/CREDITS.tsv", *texts}
+    assert f"License-Expression: {PROJECT['license']}\n" in metadata
+
+
+@pytest.mark.slow
+def test_the_source_distribution_holds_the_package_and_no_tests_that_cannot_run_in_it(tmp_path):
+    with tarfile.open(build(tmp_path, "sdist")) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert not any(name.startswith("tests") for name in names)
+    listed = subprocess.run(["git", "ls-files", "chroma"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert set(listed.split()) - NOT_PACKED <= names
 
 
 def test_importing_the_package_loads_neither_torch_nor_matplotlib():
@@ -149,7 +171,12 @@ def test_the_licences_say_what_they_cover():
     licence = (ROOT / "LICENSE").read_text()
     assert licence.startswith("MIT License")
     assert "CC BY 4.0" in licence.split("-" * 80)[1]
-    assert PROJECT["license"] == "MIT"
+    bundled = (ROOT / "chroma" / "bundled" / "LICENCES.md").read_text(encoding="utf-8")
+    drawings = re.findall(r"\| \[([\w.-]+)\]\(licences/", bundled)
+    photographs = re.findall(r"^- ([\w.-]+) \(\d+\): ", bundled, re.M)
+    photographs = [{"Public-Domain": "LicenseRef-Public-Domain"}.get(name, name) for name in photographs]
+    # the names of emoji have the notice of Unicode that SPDX calls DFS-2015
+    assert set(PROJECT["license"].split(" AND ")) == {"MIT", "Unicode-DFS-2015", *drawings, *photographs}
 
 
 def test_the_citation_names_this_version_and_prefers_the_paper():
