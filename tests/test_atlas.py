@@ -150,13 +150,13 @@ def test_the_size_of_latents_is_read_from_the_autoencoder_of_each_class(tmp_path
 @pytest.mark.parametrize(
     ("configs", "size", "words"),
     [
-        ({"scheduler": LATENT, "unet": {"sample_size": None}}, None, "latent_factor must be given"),
+        ({"scheduler": LATENT, "unet": {"sample_size": None}}, None, "size must be given"),
         (
             {"scheduler": LATENT, "unet": {"sample_size": [64, 96]}, "vae": {"block_out_channels": [8] * 4}},
             None,
             "size",
         ),
-        ({"scheduler": LATENT, "vae": {"_class_name": "AutoencoderOobleck"}}, 512, "latent_factor must be given"),
+        ({"scheduler": FLOW, "vae": {"_class_name": "AutoencoderOobleck"}}, 512, "latent_factor must be given"),
         (
             {"scheduler": FLOW, "vae": {"_class_name": "AutoencoderDC"}},
             512,
@@ -171,10 +171,12 @@ def test_a_size_that_is_not_known_is_asked_for(tmp_path, configs, size, words):
 
 
 def test_a_bare_configuration_of_latents_needs_the_latent_factor():
-    for config in (FLUX, FLOW, LATENT, {**LATENT, "_class_name": "UniPCMultistepScheduler", "use_flow_sigmas": True}):
+    for config in (FLUX, FLOW, {"_class_name": "UniPCMultistepScheduler", "use_flow_sigmas": True}):
         with pytest.raises(ValueError, match="latent_factor must be given, or the pipeline's class"):
             chart(config, 4, 1024)
     assert len(chart(FLUX, 4, 1024, pipeline="FluxPipeline")[0]["share"]) == 8  # 128 x 128 latents
+    # the steps of a table of betas do not depend on the size: they are charted, and the note says of what
+    assert "--latent-factor" in chart(LATENT, 4, 512).notes[0] and chart(LATENT, 4, 512, 8).notes == ()
 
 
 def test_the_steps_are_those_of_the_pipeline_not_of_its_scheduler(tmp_path):

@@ -192,7 +192,10 @@ def _notes(config: Mapping, pipeline: object, assumed_factor: int | None) -> tup
             "name the pipeline's class (--pipeline) to have its steps."
         )
     if pipeline is None and assumed_factor == 1:
-        notes.append("The scheduler is taken to be that of a model of pixels (--latent-factor 8 for one of latents).")
+        notes.append(
+            "Nothing is known of an autoencoder, so the resolutions are those of pixels: for a model of latents, name "
+            "the pipeline's class (--pipeline) or the pixels that a latent spans (--latent-factor)."
+        )
     return tuple(notes)
 
 
@@ -208,7 +211,7 @@ def _latents(
         if _of_latents(config):
             must = (
                 "given, or the pipeline's class: the scheduler is one of latents, and nothing is known of its "
-                "autoencoder (8 for Stable Diffusion and Flux)"
+                "autoencoder (8 for Stable Diffusion 3 and Flux)"
             )
             raise invalid_argument("latent_factor", latent_factor, must)
         factor = 1
@@ -225,9 +228,8 @@ def _class_name(pipeline: object) -> str:
 
 
 def _of_latents(config: Mapping) -> bool:
-    """Whether a configuration is that of a model of latents: one of flow matching, or with latent diffusion's betas."""
-    flow = "FlowMatch" in str(config.get("_class_name")) or config.get("use_flow_sigmas")
-    return bool(flow) or config.get("beta_schedule") == "scaled_linear"
+    """Whether a configuration is one of flow matching, whose published models all are of latents."""
+    return "FlowMatch" in str(config.get("_class_name")) or bool(config.get("use_flow_sigmas"))
 
 
 def _shares(growth: np.ndarray, side: int) -> np.ndarray:
