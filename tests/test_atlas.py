@@ -140,6 +140,8 @@ DC = {"_class_name": "AutoencoderDC", "encoder_block_out_channels": [128, 256, 5
         ({"scheduler": FLOW, "vae": {"_class_name": "AutoencoderKLLTXVideo"}, "transformer": {}}, 512, "16"),
         ({"scheduler": LATENT, "unet": {"sample_size": 64}, "movq": {"block_out_channels": [1, 2, 3, 4]}}, None, "64"),
         ({"scheduler": LATENT, "unet": {"sample_size": [96, 96]}, "vae": {"block_out_channels": [8] * 4}}, None, "96"),
+        ({"scheduler": FLOW, "vae": {"_class_name": "AutoencoderKLMochi", "spatial_expansions": [2, 2]}}, 512, "128"),
+        ({"scheduler": FLOW, "vae": {**WAN, "scale_factor_spatial": None}}, 512, "64"),
         ({"scheduler": {"_class_name": "DDPMScheduler"}, "unet": {"sample_size": 32, "in_channels": 3}}, None, "32"),
     ],
 )
@@ -162,6 +164,7 @@ def test_the_size_of_latents_is_read_from_the_autoencoder_of_each_class(tmp_path
             512,
             "AutoencoderDC lacks or garbles .encoder_block_out_channels.: use the file as it was saved",
         ),
+        ({"scheduler": FLOW, "vae": {"_class_name": "AutoencoderKLLTXVideo", "patch_size": [4, 4]}}, 512, "garbles"),
         ({"unet": {"sample_size": 64}}, 512, "scheduler must be a folder that holds scheduler/scheduler_config.json"),
     ],
 )

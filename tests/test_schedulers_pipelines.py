@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pipeline_source import Recorder, handed_over, method, sources
 
-from chroma.schedulers.pipelines import PIPELINES, REFUSED, pipeline_inputs
+from chroma.schedulers.pipelines import PIPELINES, REFUSED, pipeline_inputs, pipeline_plan
 
 WIDTH, HEIGHT, FRAMES, STEPS = 768, 512, 41, 6
 SHIFTS = {"base_shift": 0.6, "max_shift": 1.3, "base_image_seq_len": 300, "max_image_seq_len": 5000}
@@ -102,3 +102,24 @@ def test_settings_of_the_pipeline_and_its_scheduler_are_followed(name, config, o
 def test_a_pipeline_whose_steps_are_not_known_is_refused(name, words):
     with pytest.raises(ValueError, match=words):
         pipeline_inputs(name, FLOW, 4, width=512, height=512)
+
+
+SPRINT_SCHEDULER = {"_class_name": "SCMScheduler", "num_train_timesteps": 1000}
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "config", "own", "words"),
+    [
+        ("SanaSprintPipeline", SPRINT_SCHEDULER, {"timesteps": [0.5, 1.3, 0]}, "timesteps must be in falling order"),
+        ("SanaSprintPipeline", SPRINT_SCHEDULER, {"timesteps": [900.0, 1.0]}, "timesteps must be angles from 1.5708"),
+        ("SanaSprintPipeline", SPRINT_SCHEDULER, {"steps": 2000}, "steps must be at most 1000"),
+        ("FluxPipeline", {**FLOW, **DYNAMIC, "max_image_seq_len": 300}, {}, "max_image_seq_len must be another number"),
+        ("FluxPipeline", {**FLOW, **DYNAMIC, "base_shift": None}, {}, "base_shift must be a number"),
+        ("StableDiffusion3PAGPipeline", {**FLOW, **DYNAMIC}, {}, "scheduler must be one without use_dynamic_shifting"),
+    ],
+)
+def test_what_a_pipeline_cannot_run_is_refused_in_a_sentence(pipeline, config, own, words):
+    steps = own.get("steps", len(own.get("timesteps", [])) or 4)
+    lists = {key: value for key, value in own.items() if key != "steps"}
+    with pytest.raises(ValueError, match=words):
+        pipeline_plan(pipeline, config, steps, width=512, height=512, **lists)

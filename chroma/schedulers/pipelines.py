@@ -20,11 +20,14 @@ import numpy as np
 from chroma._check import check_int, invalid_argument
 from chroma.schedulers.handover import plan_steps
 from chroma.schedulers.published import PublishedScheduler
-from chroma.schedulers.steps import Plan
+from chroma.schedulers.steps import Plan, check_given
 
 # the defaults of the scheduler classes that have such settings; a configuration may leave them out
 SHIFT_DEFAULTS = {"base_image_seq_len": 256, "max_image_seq_len": 4096, "base_shift": 0.5, "max_shift": 1.15}
 SHIFT_CLASSES = {"FlowMatchEulerDiscreteScheduler", "FlowMatchLCMScheduler"}
+
+
+LARGEST_ANGLE = 1.5708  # of Sana Sprint: pure noise, but for the rounding
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,10 @@ class _Call:
         """A setting of the scheduler: its configuration's, its class's, or else the pipeline's own default."""
         if self.config.get("_class_name") in SHIFT_CLASSES:
             default = SHIFT_DEFAULTS.get(key, default)
-        return self.config.get(key, default)
+        value = self.config.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise invalid_argument(key, value, "a number in the scheduler's configuration")
+        return value
 
 
 @dataclass(frozen=True)
@@ -158,6 +164,8 @@ def _linear_mu(
     """The shift of Flux, linear in the number of tokens (``calculate_shift`` in most pipelines)."""
     least, most = call.setting("base_image_seq_len", between[0]), call.setting("max_image_seq_len", between[1])
     low, high = call.setting("base_shift", shifts[0]), call.setting("max_shift", shifts[1])
+    if most == least:
+        raise invalid_argument("max_image_seq_len", most, "another number than base_image_seq_len")
     slope = (high - low) / (most - least)
     return float(tokens * slope + low - slope * least)
 
@@ -295,7 +303,7 @@ def _sana_sprint(call: _Call) -> Inputs:
         raise invalid_argument(
             "scheduler", str(call.config.get("_class_name")), "an SCMScheduler in a Sana Sprint pipeline"
         )
-    times = [1.5708, 1.3, 0.0] if call.steps == 2 else np.linspace(1.5708, 0, call.steps + 1)
+    times = [LARGEST_ANGLE, 1.3, 0.0] if call.steps == 2 else np.linspace(LARGEST_ANGLE, 0, call.steps + 1)
     return Inputs(timesteps=np.array(times))
 
 
@@ -523,7 +531,7 @@ def pipeline_inputs(
     1.15
     """
     options = pipeline if isinstance(pipeline, Mapping) else {}
-    rule = pipeline_rule(str(options.get("_class_name")) if options else str(pipeline))
+    rule = pipeline_rule(_name_of(pipeline))
     frames = check_int("frames", rule.frames if frames is None else frames, 1)
     temporal = check_int("temporal_factor", rule.temporal_factor if temporal_factor is None else temporal_factor, 1)
     call = _Call(
@@ -537,6 +545,10 @@ def pipeline_inputs(
         patch=_patch(rule, options, patch_size),
     )
     return rule.inputs(call)
+
+
+def _name_of(pipeline: str | Mapping[str, Any]) -> str:
+    return str(pipeline.get("_class_name")) if isinstance(pipeline, Mapping) else str(pipeline)
 
 
 def _patch(rule: Rule, options: Mapping[str, Any], patch_size: int | None) -> int:
@@ -593,8 +605,12 @@ def pipeline_plan(
     inputs = pipeline_inputs(pipeline, scheduler, steps, width=width, height=height, frames=frames, **sizes)
     if sigmas is not None or timesteps is not None:
         inputs = Inputs(_optional(sigmas), _optional(timesteps), inputs.mu)
-    if scheduler_config(scheduler).get("_class_name") == "SCMScheduler" and inputs.timesteps is not None:
-        return _trigflow_plan(inputs.timesteps)
+    config = scheduler_config(scheduler)
+    if config.get("_class_name") == "SCMScheduler" and inputs.timesteps is not None:
+        return _trigflow_plan(inputs.timesteps.tolist(), config.get("num_train_timesteps", 1000))
+    if config.get("use_dynamic_shifting") and inputs.mu is None and "FlowMatch" in str(config.get("_class_name")):
+        must = f"one without use_dynamic_shifting: {_name_of(pipeline)} hands no shift to it"
+        raise invalid_argument("scheduler", str(config.get("_class_name")), must)
     count = steps if inputs.sigmas is None and inputs.timesteps is None else None
     return plan_steps(
         scheduler, count, mu=inputs.mu, sigmas=_listed(inputs.sigmas), timesteps=_listed(inputs.timesteps)
@@ -632,10 +648,16 @@ def published_plan(published: PublishedScheduler, steps: int) -> Plan:
     )
 
 
-def _trigflow_plan(angles: np.ndarray) -> Plan:
+def _trigflow_plan(angles: list[float], most: int) -> Plan:
     """The steps of Sana Sprint, whose times are angles: cos(t) times the image plus sin(t) times the noise."""
+    check_given(None, None, angles)
     angles = angles[: len(angles) - (angles[-1] == 0)]  # the pipeline leaves out the last, the clean image
-    return Plan(angles, -2 * np.log(np.abs(np.tan(angles))))
+    if not angles or angles[0] > LARGEST_ANGLE:
+        raise invalid_argument("timesteps", angles, f"angles from {LARGEST_ANGLE} down, more than 0")
+    if len(angles) > most:
+        raise invalid_argument("steps", len(angles), f"at most {most}, the scheduler's num_train_timesteps")
+    times = np.array(angles)
+    return Plan(times, -2 * np.log(np.abs(np.tan(times))))
 
 
 def _optional(values: Sequence[float] | None) -> np.ndarray | None:

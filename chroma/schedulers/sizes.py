@@ -7,6 +7,7 @@ from the ``sample_size`` of the network. What is not known is None, never a gues
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,9 +86,12 @@ _VAES: dict[str, Callable[[Mapping], tuple[int, int]]] = {
         2 ** (len(config["block_out_channels"]) - 1),
         2 ** (len(config["block_out_channels"]) - 2),
     ),
-    "AutoencoderKLMochi": lambda config: (8, 6),
+    "AutoencoderKLMochi": lambda config: (
+        math.prod(config.get("spatial_expansions", (2, 2, 2))),
+        math.prod(config.get("temporal_expansions", (1, 2, 3))),
+    ),
     "AutoencoderKLQwenImage": _wan,
-    "AutoencoderKLQwenImage21": _stated(16, 4, "scale_factor"),
+    "AutoencoderKLQwenImage21": _stated(16, 8, "scale_factor"),
     "AutoencoderKLTemporalDecoder": _BLOCKS,
     "AutoencoderKLWan": _wan,
     "AutoencoderTiny": _halvings("encoder_block_out_channels"),
@@ -180,17 +184,17 @@ def _autoencoder_factors(configs: Mapping[str, Mapping[str, Any]]) -> tuple[int 
     name = next((name for name in AUTOENCODERS if name in configs), None)
     if name is None:
         return None, None
-    config = configs[name]
+    config = {key: value for key, value in configs[name].items() if value is not None}
     kind = config.get("_class_name", "AutoencoderKL" if "block_out_channels" in config else None)
     if kind not in _VAES:
         return None, None
     try:
-        spatial, temporal = _VAES[kind](config)
+        spatial, temporal = map(int, _VAES[kind](config))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{name}/config.json of class {kind} lacks or garbles {error}: use the file as it was saved"
         ) from error
-    return int(spatial), int(temporal)
+    return spatial, temporal
 
 
 def _side(sample_size: object, spatial: int | None) -> int | None:
