@@ -304,7 +304,7 @@ def test_total_variation_is_zero_for_equals_and_one_for_strangers():
         ),
         (lambda: guidance_power(0.0, [1.0, 1.0], [0.5, 2.0]), "between_prompt_variance must be at most band_variance"),
         (lambda: guidance_power(0.0, [1.0, 1.0], [0.5]), "between_prompt_variance must be at most band_variance"),
-        (lambda: resolved_fraction(0.0, [1.0, -1.0]), "band_variance must be one finite value >= 0 per band"),
+        (lambda: resolved_fraction(0.0, [1.0, -1.0]), "band_variance must be finite and >= 0, of shape"),
         (lambda: total_variation([np.nan], [0.0]), "shares must be free of NaN"),
     ],
 )
