@@ -7,6 +7,8 @@ from typing import SupportsFloat
 import numpy as np
 from numpy.typing import ArrayLike
 
+ROUNDING = 1e-3  # of images in half precision
+
 
 def invalid_argument(name: str, value: object, must: str) -> ValueError:
     """Build the error to raise when the argument `name` is `value` but must be `must`.
@@ -78,3 +80,19 @@ def check_finite(name: str, value: SupportsFloat, *, above: float = -np.inf) -> 
     if not np.isfinite(number) or number <= above:
         raise invalid_argument(name, value, "a finite number" if above == -np.inf else f"a finite number > {above:g}")
     return number
+
+
+def check_pixels(name: str, lowest: float, highest: float) -> None:
+    """Check that images are in [-1, 1], but for the rounding of half precision.
+
+    Args:
+        name: of the argument.
+        lowest: the smallest pixel value; NaN if any of them is.
+        highest: the largest pixel value.
+
+    Raises:
+        ValueError: for values out of range, and for NaN.
+    """
+    if not (lowest >= -1 - ROUNDING and highest <= 1 + ROUNDING):
+        found = "NaN" if np.isnan(lowest) else f"values from {lowest:g} to {highest:g}"
+        raise invalid_argument(name, found, "floats in [-1, 1] (bytes divided by 127.5, minus 1)")

@@ -192,7 +192,7 @@ def loaded_identity(pipe: Any, folder: Path, dtype: str) -> dict[str, str]:
 
     Returns:
         The sums. They are kept in the folder ``chroma`` of the user's cache, keyed by the path, size and time of
-        every file; where that cannot be written, they are computed anew each time.
+        every file; where that cannot be written, they are computed each time.
     """
     sums = known_identity(folder, dtype)
     if sums is None:

@@ -2,7 +2,7 @@ r"""How much a noised image says of the image in it, and when that is enough to 
 
 For Gaussian data, a coefficient of variance V carries :math:`\tfrac{1}{2} \log(1 + e^z V)` nats of information about
 itself at log-SNR z. One of n images is singled out once the noised image says log n nats: below that log-SNR the exact
-predictor of a finite set averages over many of its images, above it the predictor has one image by heart. Biroli,
+predictor of a finite set averages over many of its images, above it the predictor reproduces one image. Biroli,
 Bonnaire, de Bortoli and Mezard (2024, "Dynamical regimes of diffusion models") call it the collapse.
 """
 

@@ -30,7 +30,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from chroma import data, models
-from chroma._check import check_finite, check_int, invalid_argument
+from chroma._check import check_finite, check_int, check_pixels, invalid_argument
 from chroma._fingerprint import identify, shorten
 from chroma._measure_command import check_inputs, least_seeds, load_images, make_parser
 from chroma._measured_files import (
@@ -292,6 +292,9 @@ def _checked_prompts(prompts: Sequence[str]) -> tuple[str, ...]:
 def _checked_images(images: torch.Tensor, count: int) -> torch.Tensor:
     if images.ndim != 4 or images.shape[:2] != (count, 3):
         raise invalid_argument("images", f"shape {tuple(images.shape)}", f"({count}, 3, H, W), one for each prompt")
+    if not images.is_floating_point():
+        raise invalid_argument("images", str(images.dtype), "floats in [-1, 1] (bytes divided by 127.5, minus 1)")
+    check_pixels("images", float(images.min()), float(images.max()))
     return images
 
 

@@ -32,7 +32,7 @@ import torch
 
 from chroma import data
 from chroma._atomic import remove_partials, write_atomically, write_folder
-from chroma._check import check_int, invalid_argument
+from chroma._check import check_int, check_pixels, invalid_argument
 from chroma._ownership import owned
 from chroma._processes import accelerator as make_accelerator
 from chroma._provenance import machine
@@ -50,7 +50,6 @@ TRAINING_TIMES = 1000
 LOSSES_SHOWN = 50  # steps that the loss beside the progress bar is averaged over
 MONITOR_BATCH = 96  # images per forward of the monitor
 MONITORED = "images seen {}, loss {:.4f} on trained and {:.4f} on held-out ones"
-ROUNDING = 1e-3  # of images in half precision
 
 
 class VelocityModel(torch.nn.Module):
@@ -457,10 +456,7 @@ def _check_data(name: str, recipe: Recipe, images: np.ndarray, prompts: Sequence
     if images.shape[1:] != (3, recipe.size, recipe.size) or not len(images) or images.dtype.kind != "f":
         must = f"floats of shape (N, 3, {recipe.size}, {recipe.size}), N >= 1"
         raise invalid_argument(name, f"{images.dtype} of shape {images.shape}", must)
-    lowest, highest = float(images.min()), float(images.max())  # NaN if there is any
-    if not (lowest >= -1 - ROUNDING and highest <= 1 + ROUNDING):
-        found = "NaN" if math.isnan(lowest) else f"values from {lowest:g} to {highest:g}"
-        raise invalid_argument(name, found, "floats in [-1, 1] (bytes divided by 127.5, minus 1)")
+    check_pixels(name, float(images.min()), float(images.max()))  # NaN if there is any
     if isinstance(prompts, str) or len(prompts) != len(images):
         found = "one string" if isinstance(prompts, str) else f"{len(prompts)} prompts"
         raise invalid_argument(

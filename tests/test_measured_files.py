@@ -209,3 +209,16 @@ def test_files_of_windows_are_read_and_the_report_is_printed_in_any_encoding(tmp
     assert done.returncode == 0, done.stderr
     assert b"+/-" in done.stdout and b"4 samples: 2 prompts" in done.stdout
     assert len(measure.load(tmp_path / "out").run.prompts) == 2
+
+
+@pytest.mark.parametrize("images", [torch.full((2, 3, 8, 8), 200.0), torch.full((2, 3, 8, 8), float("nan"))])
+def test_images_out_of_range_are_refused_before_anything_is_measured(tmp_path, images):
+    with pytest.raises(ValueError, match=r"images must be floats in \[-1, 1\]"):
+        measure.measure_prompts(
+            models.load("emoji-8"),
+            "emoji-8",
+            ["a line drawing of owl", "a line drawing of ox"],
+            tmp_path / "out",
+            images=images,
+        )
+    assert not list(tmp_path.iterdir())
