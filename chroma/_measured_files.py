@@ -44,7 +44,7 @@ def own(out: Path) -> AbstractContextManager[None]:
         The context; entering it raises ValueError where another process owns `out` or it cannot be written.
     """
     check_file(out)
-    return owned(out, out.with_name(f"{out.name}.lock"))
+    return owned(out, _lock(out))
 
 
 def check_file(out: Path) -> None:
@@ -155,6 +155,27 @@ def remove_parts(parts: Path, out: Path, count: int) -> None:
     remove_partials(out.parent, out.name)
     with suppress(OSError):  # something of the user's is in it
         parts.rmdir()
+
+
+def remove_left_over(out: Path, record: Mapping[str, Any], count: int) -> None:
+    """Remove what a process that was killed in its last moment left beside a result; parts of another run stay.
+
+    Args:
+        out: the file of the result, which is there.
+        record: of its run.
+        count: of the prompts.
+    """
+    parts = parts_folder(out)
+    if not parts.is_dir() and not _lock(out).exists():
+        return
+    with suppress(ValueError, OSError), own(out):
+        for index in range(count):
+            read_part(part_file(parts, index), record)
+        remove_parts(parts, out, count)
+
+
+def _lock(out: Path) -> Path:
+    return out.with_name(f"{out.name}.lock")
 
 
 def differences(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:

@@ -1,24 +1,21 @@
-"""One process at a time writes to a place: a lock file names its owner."""
+"""One process at a time writes to a place: a lock that the operating system frees names its owner in its file."""
 
 from __future__ import annotations
 
 import json
 import os
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from chroma._atomic import partial_path
-
-PATIENCE = 1.0  # seconds in which a process that has created a lock has also written its name into it
+PATIENCE = 0.5  # seconds in which an owner that has finished removes its lock
 
 
 @contextmanager
 def owned(place: Path, lock: Path) -> Iterator[None]:
-    """Own a place while the block runs; the lock of a process that no longer runs on this machine is taken over.
+    """Own a place while the block runs; a process that ends, however it ends, owns nothing any more.
 
     Args:
         place: the file or folder that is written to, for messages.
@@ -29,13 +26,8 @@ def owned(place: Path, lock: Path) -> Iterator[None]:
     """
     made = _make_folder(lock.parent)
     try:
-        mine = _acquire(place, lock)
-        try:
+        with _locked(place, lock):
             yield
-        finally:
-            with suppress(OSError):
-                if lock.read_bytes() == mine:  # else somebody has deleted it
-                    lock.unlink()
     except OSError:  # what could not be written belongs here: the folder that the message names stays
         made = []
         raise
@@ -59,103 +51,50 @@ def _unwritable(folder: Path, error: OSError) -> ValueError:
     return ValueError(f"nothing can be written in {folder} ({error.strerror}): choose another --out")
 
 
-def _acquire(place: Path, lock: Path) -> bytes:
-    """Create the lock; returns its content."""
-    mine = json.dumps(_owner()).encode()
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            return _create(lock, mine)
-        except FileExistsError:
-            pass
-        except OSError as error:
-            raise _unwritable(lock.parent, error) from error
-        try:
-            content = lock.read_bytes()
-        except FileNotFoundError:
-            continue  # its owner has finished
-        except OSError as error:
-            raise _unwritable(lock.parent, error) from error
-        if not content and time.monotonic() < deadline:
-            time.sleep(0.02)
-            continue
-        if content:
-            _check_abandoned(place, lock, content)
-        _remove(lock, content)
+@contextmanager
+def _locked(place: Path, lock: Path) -> Iterator[None]:
+    from filelock import FileLock, Timeout
 
-
-def _create(lock: Path, content: bytes) -> bytes:
-    with open(lock, "xb") as file:
-        try:
-            file.write(content)
-            file.flush()
-        except OSError:  # a full disk
-            lock.unlink()
-            raise
-    return content
-
-
-def _check_abandoned(place: Path, lock: Path, content: bytes) -> None:
-    """Raise unless the process that wrote the lock ran on this machine and has ended."""
+    system = FileLock(lock, timeout=PATIENCE, thread_local=False)
     try:
-        owner = json.loads(content)
-        host, pid, since = owner["host"], int(owner["pid"]), owner["since"]
-        here = (host, owner["namespace"]) == (socket.gethostname(), _namespace())
-        started = owner["started"]
-    except (ValueError, KeyError, TypeError):
-        raise ValueError(f"{lock} is not a lock of chroma: delete it, or choose another --out") from None
-    who = f"{place} is in use by process {pid} on {host}, since {since}"
-    if not here:
-        raise ValueError(f"{who}: choose another --out; if that process no longer runs, delete {lock}")
-    if _started(pid) in (started, "unknown"):
-        raise ValueError(f"{who}: wait until it ends, or choose another --out")
-
-
-def _remove(lock: Path, content: bytes) -> None:
-    """Remove an abandoned lock, but not one that another process has created in its place meanwhile."""
-    aside = partial_path(lock)
+        system.acquire()
+    except Timeout:
+        who = _described(lock)
+        raise ValueError(f"{place} is in use by {who}: wait until it ends, or choose another --out") from None
+    except OSError as error:
+        raise _unwritable(lock.parent, error) from error
     try:
-        os.rename(lock, aside)
-    except FileNotFoundError:
-        return
-    if aside.read_bytes() != content:
-        os.rename(aside, lock)
-    else:
-        aside.unlink()
+        _sign(lock)
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                lock.unlink()  # while it is locked: whoever waits for this file looks for a new one
+    finally:
+        system.release()
 
 
-def _owner() -> dict[str, str | int | None]:
-    pid = os.getpid()
+def _sign(lock: Path) -> None:
+    """Write the owner's name over that of one that was killed, but not over a file of the user."""
+    if lock.stat().st_size and _owner(lock) is None:
+        raise ValueError(f"{lock} is not a lock of chroma: delete it, or choose another --out")
     since = datetime.now(UTC).isoformat(" ", "seconds")
-    return {
-        "host": socket.gethostname(),
-        "namespace": _namespace(),
-        "pid": pid,
-        "started": _started(pid),
-        "since": since,
-    }
-
-
-def _namespace() -> str:
-    """The numbering of processes that this one belongs to: containers of one host name may have several."""
     try:
-        return os.readlink("/proc/self/ns/pid")
-    except OSError:
-        return ""
+        lock.write_text(json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": since}))
+    except OSError as error:  # a full disk
+        raise _unwritable(lock.parent, error) from error
 
 
-def _started(pid: int) -> str | None:
-    """When a process started, or None if it does not run: with its number, this names a process."""
-    import psutil
-
+def _owner(lock: Path) -> dict | None:
     try:
-        process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return None
-        with suppress(OSError, IndexError):  # in Linux's own ticks since the start of the machine, whatever its date
-            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-        return f"{process.create_time():.0f}"
-    except psutil.NoSuchProcess:
+        owner = json.loads(lock.read_bytes())
+        return {key: owner[key] for key in ("host", "pid", "since")}
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    except psutil.AccessDenied:
-        return "unknown"
+
+
+def _described(lock: Path) -> str:
+    owner = _owner(lock)
+    if owner is None:  # in the moment before it has signed, or where locked files cannot be read
+        return "another process"
+    return f"process {owner['pid']} on {owner['host']}, since {owner['since']}"

@@ -31,7 +31,7 @@ from numpy.typing import ArrayLike
 
 from chroma import data, models
 from chroma._check import check_finite, check_int, check_pixels, invalid_argument
-from chroma._fingerprint import identify, shorten
+from chroma._fingerprint import identify, loaded_identity, shorten
 from chroma._measure_command import check_inputs, least_seeds, load_images, make_parser
 from chroma._measured_files import (
     differences,
@@ -40,6 +40,7 @@ from chroma._measured_files import (
     parts_folder,
     read,
     read_part,
+    remove_left_over,
     remove_parts,
     save,
 )
@@ -232,13 +233,26 @@ def measure_prompts(
     >>> measured.result().value.sum(0).round(6)
     array([1., 1., 1.])
     """
+    run, clean = _describe(pipe, name, prompts, steps, seeds, scale, images, identify(pipe))
+    return _measure(pipe, run, clean, Path(out), check_int("batch_size", batch_size, 1))
+
+
+def _describe(
+    pipe: DiffusersPipeline,
+    name: str,
+    prompts: Sequence[str],
+    steps: int,
+    seeds: int,
+    scale: float,
+    images: torch.Tensor | None,
+    components: Mapping[str, str],
+) -> tuple[Run, torch.Tensor | None]:
+    """The record of a run, and the images that it is given, as the network sees them."""
     prompts = _checked_prompts(prompts)
     check_int("seeds", seeds, least_seeds(len(prompts)))
-    check_int("batch_size", batch_size, 1)
     view = Pipeline(pipe)
     clean = None if images is None else view.latents(_checked_images(images, len(prompts)))
     shape = view.shape if clean is None else (clean.shape[1], clean.shape[2], clean.shape[3])
-    components = identify(pipe)
     run = Run(
         name,
         shorten(components),
@@ -251,16 +265,23 @@ def measure_prompts(
         str(view.network.dtype).removeprefix("torch."),
         components,
     )
-    state, out = accelerator(), Path(out)
-    parts = parts_folder(out)
+    return run, clean
+
+
+def _measure(pipe: DiffusersPipeline, run: Run, clean: torch.Tensor | None, out: Path, batch_size: int) -> Measured:
+    """Measure what is missing of a run and join it."""
+    state, parts = accelerator(), parts_folder(out)
     with _owned(state, out):
         state.wait_for_everyone()  # nobody else writes from here on
         if out.exists():
-            return _same(out, run)
-        for note in check_distinguishable(pipe, prompts):
+            measured = _same(out, run)
+            if state.is_main_process:
+                remove_left_over(out, asdict(run), len(run.prompts))
+            return measured
+        for note in check_distinguishable(pipe, run.prompts):
             logging.getLogger(__name__).warning(note)
         parts.mkdir(parents=True, exist_ok=True)
-        missing = [i for i in range(len(prompts)) if read_part(part_file(parts, i), asdict(run)) is None]
+        missing = [i for i in range(len(run.prompts)) if read_part(part_file(parts, i), asdict(run)) is None]
         state.wait_for_everyone()  # all have seen the same parts: only then may any add to them
         _measure_missing(
             state, pipe, run, missing[state.process_index :: state.num_processes], clean, parts, batch_size
@@ -446,9 +467,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if args.compile:
             Pipeline(pipe).network.compile()
         images = load_images(inputs.images, inputs.prompts, pipe)
-        measured = measure_prompts(
-            pipe, args.model, inputs.prompts, args.out, args.steps, args.seeds, args.scale, images, args.batch_size
-        )
+        components = loaded_identity(pipe, Path(pipe.config["_name_or_path"]), args.dtype)
+        run, clean = _describe(pipe, args.model, inputs.prompts, args.steps, args.seeds, args.scale, images, components)
+        measured = _measure(pipe, run, clean, args.out, args.batch_size)
         if state.is_main_process:
             print_text(report(measured))
 

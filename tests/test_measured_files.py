@@ -13,8 +13,8 @@ import pytest
 import torch
 from tiny import tiny
 
-from chroma import measure, models
-from chroma._measured_files import differences, own
+from chroma import _fingerprint, measure, models
+from chroma._measured_files import differences, own, part_file, parts_folder, save
 
 PROMPTS = ["a", "b"]
 GIVEN = {"steps": 2, "seeds": 2}
@@ -115,6 +115,31 @@ def test_one_process_at_a_time_measures_into_a_file(tmp_path):
         run(tiny("IFPipeline"), out)
     run(tiny("IFPipeline"), out)
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_what_a_run_killed_in_its_last_moment_left_goes_with_the_next(tmp_path):
+    pipe, out = tiny("IFPipeline"), tmp_path / "out"
+    before = run(pipe, out)
+    parts_folder(out).mkdir()
+    save(part_file(parts_folder(out), 0), asdict(before.run), {"energy": before.energy[0], "weights": before.weights})
+    (tmp_path / "out.lock").write_text("")
+    run(pipe, out)
+    assert [file.name for file in tmp_path.iterdir()] == ["out"]
+    parts_folder(out).mkdir()
+    save(part_file(parts_folder(out), 0), {**asdict(before.run), "seeds": 9}, {"energy": before.energy[0]})
+    run(pipe, out)
+    assert part_file(parts_folder(out), 0).exists()  # of another run, which may go on elsewhere
+
+
+def test_a_second_measurement_of_a_folder_does_not_read_its_weights_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    tiny("IFPipeline").save_pretrained(tmp_path / "model")
+    (tmp_path / "prompts.txt").write_text("a\nb\n")
+    given = ["--model", str(tmp_path / "model"), "--prompts", str(tmp_path / "prompts.txt"), "--steps", "2"]
+    measure.main([*given, "--out", str(tmp_path / "first")])
+    monkeypatch.setattr(_fingerprint, "identify", lambda pipe: pytest.fail("the weights were read"))
+    measure.main([*given, "--out", str(tmp_path / "second")])
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
 
 
 def test_prompts_without_guidance_are_refused(tmp_path, monkeypatch):

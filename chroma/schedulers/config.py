@@ -120,7 +120,7 @@ def from_scheduler(scheduler: Any, tokens: int | None = None) -> Schedule:
         return _edm(name, config)
     if hasattr(scheduler, "alphas_cumprod"):
         alphas = scheduler.alphas_cumprod
-        alphas = np.array(alphas.cpu() if hasattr(alphas, "cpu") else alphas, dtype=np.float64)
+        alphas = np.array(alphas.numpy(force=True) if hasattr(alphas, "numpy") else alphas, dtype=np.float64)
         if setting(scheduler, "rescale_betas_zero_snr"):
             alphas[-1] = 0.0  # some schedulers keep 2^-24 here, lest their sigma be infinite
         return _discrete(name, alphas)
