@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection
 from difflib import get_close_matches
@@ -47,7 +48,7 @@ def find_named(argument: str, value: str | Path, bundled: Collection[str], needs
                 must = f"'bundled:{value}' for the bundled one, or './{value}' for the folder of the same name"
                 raise invalid_argument(argument, text, must)
             return "bundled", value
-    path = Path(value).expanduser()
+    path = Path(os.path.expanduser(value))  # which leaves an unknown user as it is
     if path.exists():
         return "path", str(path)
     if isinstance(value, str) and HUB_NAME.fullmatch(value):

@@ -41,7 +41,7 @@ def test_a_mistyped_path_is_not_taken_for_the_hub(here):
     with pytest.raises(ValueError, match=r"model must be 'hub:runs/mien' for the hub, or the path of .* without mien"):
         found("runs/mien")
     assert found("hub:runs/mien") == ("hub", "runs/mien")
-    for path in ("./runs/mien", "../runs/mien", "~/runs", "/runs/mien", "a/b/c", Path("a/b"), "runs/"):
+    for path in ("./runs/mien", "../runs/mien", "~/runs", "~0", "/runs/mien", "a/b/c", Path("a/b"), "runs/"):
         if not Path(path).exists():
             with pytest.raises(ValueError, match=r"model must be 'emoji-8', 'emoji-32', a folder with .* that"):
                 found(path)

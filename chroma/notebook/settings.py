@@ -119,7 +119,7 @@ def _samples(text: str) -> int:
 
 
 def _faces(text: str) -> Path:
-    folder = Path(text).expanduser()
+    folder = Path(os.path.expanduser(text))
     if not folder.is_dir():
         raise invalid_argument("CHROMA_FACES", str(folder), "a folder that exists")
     return folder
