@@ -121,9 +121,10 @@ def read_start(recipe: Recipe) -> dict:
     start = _read_card(
         card, str(invalid_argument("init_from", f"{recipe.init_from}, whose card is none of a run", must))
     )
-    if start["recipe"].get("residual") is not recipe.residual:
-        other = f"residual {start['recipe'].get('residual')} there, {recipe.residual} now"
-        raise invalid_argument("init_from", other, "a model that was trained with the recipe's loss")
+    for name, earlier in {"residual": None, "schedule": "cosine", "prediction_type": "v_prediction"}.items():
+        there, now = start["recipe"].get(name, earlier), getattr(recipe, name)
+        if there != now:
+            raise invalid_argument("init_from", f"{name} {there} there, {now} now", "a model of the recipe's loss")
     return start
 
 

@@ -12,6 +12,12 @@ from chroma.pyramid import depth
 from chroma.recipes import Recipe
 
 TEXT_WIDTH = 128  # of the embedding of a token
+# the settings of diffusers for each schedule of a recipe; the last two end at nearly the same noise, alpha = 4e-5
+BETAS: dict[str, dict[str, Any]] = {
+    "cosine": {"beta_schedule": "squaredcos_cap_v2"},
+    "linear": {"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02},
+    "natural": {"beta_schedule": "linear", "beta_start": 0.01, "beta_end": 0.01},
+}
 
 
 def build_pipeline(recipe: Recipe, prompts: Sequence[str]) -> Any:
@@ -38,13 +44,7 @@ def build_pipeline(recipe: Recipe, prompts: Sequence[str]) -> Any:
     torch.manual_seed(recipe.seed)
     tokenizer, text_encoder = _text(prompts)
     unet = UNet2DConditionModel(**settings)
-    scheduler = DDPMScheduler(
-        num_train_timesteps=1000,
-        beta_schedule="squaredcos_cap_v2",
-        prediction_type="v_prediction",
-        variance_type="fixed_small",
-        clip_sample=False,
-    )
+    scheduler = DDPMScheduler(**scheduler_settings(recipe))
     return IFPipeline(
         tokenizer=tokenizer,
         text_encoder=text_encoder,
@@ -101,6 +101,27 @@ def unet_settings(recipe: Recipe) -> dict[str, Any]:
         "resnet_time_scale_shift": "scale_shift",
         "act_fn": "silu",
         "time_embedding_dim": 256,
+    }
+
+
+def scheduler_settings(recipe: Recipe) -> dict[str, Any]:
+    """Choose the settings of a recipe's scheduler.
+
+    Args:
+        recipe: of the model.
+
+    Returns:
+        The arguments of ``diffusers.DDPMScheduler``.
+
+    >>> scheduler_settings(Recipe(schedule="natural"))["beta_start"]
+    0.01
+    """
+    return {
+        "num_train_timesteps": 1000,
+        **BETAS[recipe.schedule],
+        "prediction_type": recipe.prediction_type,
+        "variance_type": "fixed_small",
+        "clip_sample": False,
     }
 
 

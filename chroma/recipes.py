@@ -13,6 +13,12 @@ from typing import Any
 from chroma._check import check_finite, check_int, invalid_argument
 
 LARGEST_SEED = 2**64 - 1  # PyTorch's
+CHOICES = {
+    "schedule": ("cosine", "linear", "natural"),
+    "prediction_type": ("v_prediction", "epsilon"),
+    "mixed_precision": ("no", "bf16"),
+    "dataset": ("drawings", "scenes", "dead-leaves"),
+}
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,9 @@ class Recipe:
     Attributes:
         size: side of the images in pixels.
         residual: train for what one downsampling loses (Eqs 21 and 23) instead of all of the noise (Eqs 3 and 20).
+        schedule: of alpha over 1000 training times: "cosine", "linear" (betas from 1e-4 to 0.02) or "natural" (a
+            constant beta of 0.01: alpha falls exponentially, Eqs 28 to 31).
+        prediction_type: what the network predicts, diffusers' "v_prediction" or "epsilon".
         block_out_channels: of the UNet, one entry per resolution, finest first.
         layers_per_block: residual blocks in each of them.
         num_samples: images seen in all, with repetition.
@@ -36,7 +45,8 @@ class Recipe:
         init_from: the folder of a finished run to start from, with a new rise and fall of the learning rate; None
             starts from random weights.
         seed: of everything random.
-        dataset: "drawings" or "scenes", unless a folder of images is given.
+        dataset: "drawings", "scenes" or "dead-leaves", unless a folder of images is given.
+        slope: of the power spectrum of dead leaves; other data sets have their own.
 
     Raises:
         ValueError: for a field that no training can have, by its name.
@@ -49,6 +59,8 @@ class Recipe:
 
     size: int = 32
     residual: bool = False
+    schedule: str = "cosine"
+    prediction_type: str = "v_prediction"
     block_out_channels: tuple[int, ...] = (24, 32, 64, 128, 192)
     layers_per_block: tuple[int, ...] = (0, 1, 1, 1, 1)
     num_samples: int = 120_000
@@ -62,6 +74,7 @@ class Recipe:
     init_from: str | None = None
     seed: int = 0
     dataset: str = "drawings"
+    slope: float = 2.0
 
     def __post_init__(self) -> None:
         for name, least in {"size": 1, "num_samples": 1, "batch_size": 1, "lr_warmup_steps": 0, "seed": 0}.items():
@@ -73,7 +86,8 @@ class Recipe:
             self._set(name, _number(name, getattr(self, name), highest))
         for name, least in {"block_out_channels": 1, "layers_per_block": 0}.items():
             self._set(name, _whole_numbers(name, getattr(self, name), least))
-        for name, known in {"mixed_precision": ("no", "bf16"), "dataset": ("drawings", "scenes")}.items():
+        self._set("slope", _number("slope", self.slope, float("inf")))
+        for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise invalid_argument(name, getattr(self, name), " or ".join(map(repr, known)))
         if not isinstance(self.residual, bool):
@@ -109,6 +123,18 @@ def _whole_numbers(name: str, values: Any, least: int) -> tuple[int, ...]:
 
 SCENE_CROPS = 120  # per training photograph
 HELD_OUT_CROPS = 4  # per held-out photograph
+LEAVES = 16_000  # images of dead leaves that a network is trained on
+HELD_OUT_LEAVES = 512
+
+# small enough that seven of them can be compared: what differs between two is what their names say
+SMALL = Recipe(
+    block_out_channels=(16, 32, 64, 128),
+    layers_per_block=(0, 1, 1, 1),
+    num_samples=160_000,
+    batch_size=32,
+    ema_decay=0.999,
+    mixed_precision="no",
+)
 
 RECIPES = {
     "photos-32": Recipe(
@@ -120,6 +146,14 @@ RECIPES = {
         ema_decay=0.999,
         dataset="scenes",
     ),
+    **{
+        f"photos-32-{schedule}": replace(SMALL, schedule=schedule, dataset="scenes")
+        for schedule in ("linear", "cosine", "natural")
+    },
+    **{
+        f"dead-leaves-{slope}": replace(SMALL, num_samples=64_000, dataset="dead-leaves", slope=slope)
+        for slope in (1.6, 2.0, 2.4)
+    },
     "emoji-32-first": Recipe(high_noise_fraction=0.5),
     "emoji-32": Recipe(
         num_samples=60_000, learning_rate=1e-3, high_noise_fraction=0.5, init_from="runs/emoji-32-first"

@@ -42,7 +42,7 @@ from chroma.losses import mean_square, noise_loss, residual_loss
 from chroma.networks import build_pipeline, unet_settings
 from chroma.process import add_noise, eps_from_velocity, scales
 from chroma.pyramid import residual
-from chroma.recipes import HELD_OUT_CROPS, RECIPES, SCENE_CROPS, Recipe
+from chroma.recipes import HELD_OUT_CROPS, HELD_OUT_LEAVES, LEAVES, RECIPES, SCENE_CROPS, Recipe
 
 LOCK = "training.lock"
 PIPELINE = "pipeline"  # the folder that a pipeline is written to before its files take their places
@@ -52,12 +52,13 @@ MONITOR_BATCH = 96  # images per forward of the monitor
 MONITORED = "images seen {}, loss {:.4f} on trained and {:.4f} on held-out ones"
 
 
-class VelocityModel(torch.nn.Module):
+class ConditionedUNet(torch.nn.Module):
     r"""Text encoder and UNet in one: what is trained.
 
-    The output is the velocity :math:`\sqrt{\alpha}\,\epsilon - \sqrt{1 - \alpha}\,x_0`. A velocity stays of the size of
-    the data where there is hardly any signal, and so does the error of the x0 it stands for; an error in the noise
-    itself would be divided by :math:`\sqrt{\alpha}`.
+    The output is what the recipe's `prediction_type` names. A velocity
+    :math:`\sqrt{\alpha}\,\epsilon - \sqrt{1 - \alpha}\,x_0` stays of the size of the data where there is hardly any
+    signal, and so does the error of the x0 it stands for; an error in the noise itself is divided by
+    :math:`\sqrt{\alpha}`.
 
     Args:
         unet: a UNet2DConditionModel.
@@ -69,7 +70,7 @@ class VelocityModel(torch.nn.Module):
         self.unet, self.text_encoder = unet, text_encoder
 
     def forward(self, x: torch.Tensor, time: torch.Tensor, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Predict the velocity.
+        """Predict the velocity, or the noise.
 
         Args:
             x: noised images, (B, C, H, W).
@@ -187,7 +188,7 @@ class _Trainer:
         self.machine = machine(accelerator.num_processes, accelerator.device.type)
         self.inputs = self.tokenize([*prompts, ""])
         alphas = self.pipe.scheduler.alphas_cumprod.double()
-        model = VelocityModel(self.pipe.unet, self.pipe.text_encoder)
+        model = ConditionedUNet(self.pipe.unet, self.pipe.text_encoder)
         self.model = model.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self.weights = list(self.model.parameters())
         self.optimizer = torch.optim.AdamW(
@@ -207,6 +208,10 @@ class _Trainer:
     @property
     def device(self) -> torch.device:
         return self.accelerator.device
+
+    @property
+    def predicts_velocity(self) -> bool:
+        return self.recipe.prediction_type == "v_prediction"
 
     def tokenize(self, prompts: Sequence[str]) -> Any:
         as_the_pipeline_does = [prompt.lower().strip() for prompt in prompts]
@@ -229,15 +234,17 @@ class _Trainer:
 
         def predictor(x, log_snr):
             with self.accelerator.autocast():
-                velocity = self.net(x.to(memory_format=torch.channels_last), times, tokens, mask)
+                output = self.net(x.to(memory_format=torch.channels_last), times, tokens, mask)
             # in float32: near pure noise eps is almost x
-            eps_hat = eps_from_velocity(x, velocity.float(), log_snr)
+            eps_hat = eps_from_velocity(x, output.float(), log_snr) if self.predicts_velocity else output.float()
             return residual(eps_hat) if recipe.residual else eps_hat
 
         log_snr = self.log_snrs[times]
         loss_of = residual_loss if recipe.residual else noise_loss
-        # divided by alpha, an error of the noise is one of the velocity: every time has the same weight
-        loss = (loss_of(predictor, x0, noise, log_snr) / torch.sigmoid(log_snr)).mean()
+        loss = loss_of(predictor, x0, noise, log_snr)
+        if self.predicts_velocity:  # divided by alpha, an error of the noise is one of the velocity
+            loss = loss / torch.sigmoid(log_snr)
+        loss = loss.mean()
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.weights, 1.0)
         for group in self.optimizer.param_groups:
@@ -274,9 +281,10 @@ class _Trainer:
             x = add_noise(x0, noise, self.log_snrs[times])
             with self.accelerator.autocast():
                 x = x.to(memory_format=torch.channels_last)
-                velocity = self.model(x, times, inputs.input_ids, inputs.attention_mask)
+                output = self.model(x, times, inputs.input_ids, inputs.attention_mask)
             signal_scale, noise_scale = scales(self.log_snrs[times])
-            error = signal_scale * noise - noise_scale * x0 - velocity.float()
+            target = signal_scale * noise - noise_scale * x0 if self.predicts_velocity else noise
+            error = target - output.float()
             losses.append(mean_square(residual(error) if self.recipe.residual else error))
         return round(float(torch.cat(losses).mean()), 6)
 
@@ -547,6 +555,12 @@ def _load_data(recipe: Recipe, folder: Path | None) -> tuple[np.ndarray, list[st
         rows = np.linspace(0, len(trained.images) - 1, len(held_out.images)).astype(int)
         monitored = trained.images[rows], [trained.prompts[row] for row in rows]
         return trained.images, data.partial_prompts(trained), Monitor(monitored, (held_out.images, held_out.prompts))
+    if recipe.dataset == "dead-leaves":
+        images = data.dead_leaves(recipe.size, LEAVES + HELD_OUT_LEAVES, recipe.slope, recipe.seed)
+        trained_leaves, held_out_leaves = images[:LEAVES], images[LEAVES:]
+        none = [""] * LEAVES
+        some = none[:HELD_OUT_LEAVES]
+        return trained_leaves, none, Monitor((trained_leaves[:HELD_OUT_LEAVES], some), (held_out_leaves, some))
     drawings, prompts = data.training_drawings(recipe.size)
     return drawings.images, prompts, None
 

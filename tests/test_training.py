@@ -21,9 +21,11 @@ from chroma import data, from_scheduler, models, training
 from chroma.data import checksum
 from chroma.exact import EmpiricalPredictor, GaussianPredictor
 from chroma.losses import level_loss, low_loss, noise_loss, residual_loss
+from chroma.networks import build_pipeline
 from chroma.predictors import from_pipeline, residual_part
 from chroma.process import add_noise, scales
 from chroma.recipes import RECIPES, Recipe
+from chroma.schedules import Cosine, Linear, Natural
 
 TINY = Recipe(
     size=8,
@@ -208,6 +210,52 @@ def test_the_residual_noise_of_four_pictures_is_learnt_almost_as_well_as_it_can_
     x0 = torch.from_numpy(pictures(8))
     model, floor, start = velocity_losses(residual_loss, tmp_path, x0, x0, residual_part)
     assert floor < model < floor + LEFT * (start - floor)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "prediction_type", "residual"),
+    [
+        ("cosine", "v_prediction", False),
+        ("linear", "epsilon", False),
+        ("natural", "v_prediction", True),
+        ("cosine", "epsilon", True),
+    ],
+)
+def test_the_monitored_loss_is_that_of_the_saved_model_whatever_it_predicts_in_which_time(
+    tmp_path, schedule, prediction_type, residual
+):
+    recipe = dataclasses.replace(
+        TINY,
+        schedule=schedule,
+        prediction_type=prediction_type,
+        residual=residual,
+        num_samples=TINY.batch_size,
+        learning_rate=0.0,
+    )
+    some = pictures(8), [PROMPT] * 4
+    training.train(recipe, *some, tmp_path, monitor=training.Monitor(some, some, points=1))
+    pipe = models.load(tmp_path)
+    ((_, monitored, _),) = json.loads((tmp_path / "card.json").read_text())["losses"]
+    times = np.floor(1000 * (np.arange(4) * 0.6180339887 % 1))
+    log_snr = torch.from_numpy(from_scheduler(pipe.scheduler).log_snr(times)).float()
+    noise = torch.randn((4, 3, 8, 8), generator=torch.Generator().manual_seed(recipe.seed))
+    predictor = from_pipeline(pipe, PROMPT)
+    loss = residual_loss if residual else noise_loss
+    losses = loss(residual_part(predictor) if residual else predictor, torch.from_numpy(some[0]), noise, log_snr)
+    if prediction_type == "v_prediction":
+        losses = losses / torch.sigmoid(log_snr)
+    assert losses.mean().item() == pytest.approx(monitored, rel=0.01)  # weights are saved in half precision
+
+
+def test_schedules_of_recipes_are_those_of_the_paper():
+    times = np.arange(1, 1000)  # by their end, after this many steps of 1000
+    schedules = {"cosine": Cosine().log_snr(times / 1000), "linear": Linear().log_snr(times / 1000)}
+    schedules["natural"] = Natural().log_snr(-times * np.log(0.99))
+    for name, expected in schedules.items():
+        pipe = build_pipeline(dataclasses.replace(TINY, schedule=name), ["a"])
+        found = from_scheduler(pipe.scheduler).log_snr(times - 1)
+        # diffusers' sums of betas against integrals: they differ most at the first steps, and at the last of cosine
+        np.testing.assert_allclose(found[20:980], expected[20:980], atol=0.11)
 
 
 # ---- what a step sees
@@ -464,6 +512,8 @@ def test_a_run_that_starts_from_another_begins_with_its_weights_and_keeps_its_ca
             r"init_from must be .* architecture; got layers_per_block: \[1, 1\] there, .* now",
         ),
         ({"residual": True}, "init_from must be .* the recipe's loss; got residual False there, True now"),
+        ({"schedule": "linear"}, "init_from must be .* the recipe's loss; got schedule cosine there, linear now"),
+        ({"prediction_type": "epsilon"}, "the recipe's loss; got prediction_type v_prediction there, epsilon now"),
         (
             {"prompts": ["a drawing of something else"] * 4},
             "init_from must be .* every word of the prompts; got a model without 1 of their words: else",
@@ -490,7 +540,7 @@ def test_the_mean_of_the_weights_is_saved_and_not_the_last_ones(tmp_path, monkey
     pipe = training.train(
         dataclasses.replace(TINY, num_samples=32), pictures(8), CONTENTS, tmp_path, checkpoint_every=1
     )
-    saved = training.VelocityModel(pipe.unet, pipe.text_encoder).parameters()
+    saved = training.ConditionedUNet(pipe.unet, pipe.text_encoder).parameters()
     assert len(seen) == 4
     moved = 0
     for weight, *path in zip(saved, *seen, strict=True):
