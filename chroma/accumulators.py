@@ -158,13 +158,13 @@ class GroupedSums:
         self._counts = np.zeros((len(steps), GROUPS), int)
         self._sums: torch.Tensor | None = None
 
-    def add(self, log_snr: float, samples: torch.Tensor, same_prompt: bool = False) -> None:
+    def add(self, log_snr: float, samples: torch.Tensor, one_unit: bool = False) -> None:
         """Add a batch of samples.
 
         Args:
             log_snr: one of `log_snrs`.
             samples: (B, ...).
-            same_prompt: put all of them into one group, since they are not independent; else each into the next group.
+            one_unit: put all of them into one group, since they are not independent; else each into the next group.
 
         Raises:
             ValueError: for another log-SNR, and for samples of another shape than before.
@@ -178,14 +178,14 @@ class GroupedSums:
             must = f"a batch of shape (B, {', '.join(map(str, self._sums.shape[2:]))})"
             raise invalid_argument("samples", tuple(samples.shape), must)
         first = self._seen[step]
-        if same_prompt:
+        if one_unit:
             self._sums[step, first % GROUPS] += samples.sum(0)
             self._counts[step, first % GROUPS] += len(samples)
         else:
             group = torch.arange(first, first + len(samples), device=samples.device) % GROUPS
             self._sums[step].index_add_(0, group, samples)
             np.add.at(self._counts[step], np.arange(first, first + len(samples)) % GROUPS, 1)
-        self._seen[step] += 1 if same_prompt else len(samples)
+        self._seen[step] += 1 if one_unit else len(samples)
 
     def parts(self) -> tuple[np.ndarray, np.ndarray]:
         """Average each group.
@@ -271,15 +271,15 @@ class CFGChromatography(GroupedSums):
            [0.25]])
     """
 
-    def update(self, log_snr: float, guidance: torch.Tensor, same_prompt: bool = False) -> None:
+    def update(self, log_snr: float, guidance: torch.Tensor, one_unit: bool = False) -> None:
         """Add a batch.
 
         Args:
             log_snr: one of `log_snrs`.
             guidance: e_CFG, (B, C, H, W) (`chroma.predictors.Guided.guidance`).
-            same_prompt: the batch is of one prompt or image; standard errors are then over batches.
+            one_unit: the batch is of one prompt or image; standard errors are then over batches.
         """
-        self.add(log_snr, band_energy(to_double(guidance)), same_prompt)
+        self.add(log_snr, band_energy(to_double(guidance)), one_unit)
 
     def result(self) -> Estimate:
         """Estimate the shares, finest first, (levels, steps)."""
@@ -342,16 +342,17 @@ class ResolvedFraction(GroupedSums):
         super().__init__(log_snrs)
         self.mean = mean
 
-    def update(self, state: State, x0: torch.Tensor) -> None:
+    def update(self, state: State, x0: torch.Tensor, one_unit: bool = False) -> None:
         """Add a state.
 
         Args:
             state: of `chroma.sampling.teacher_forced`.
             x0: its images, (B, C, H, W).
+            one_unit: the images are crops of one photograph; standard errors are then over batches.
         """
         images = to_double(x0)
         error, total = band_energy(to_double(state.x0) - images), band_energy(images - self.mean.to(images))
-        self.add(state.log_snr, torch.stack([error, total], 1))
+        self.add(state.log_snr, torch.stack([error, total], 1), one_unit)
 
     @staticmethod
     def _rho(sums: np.ndarray) -> np.ndarray:
@@ -365,6 +366,30 @@ class ResolvedFraction(GroupedSums):
     def result(self) -> Estimate:
         """Estimate rho_m, finest first, (levels, steps): 0 where nothing of a band is resolved, 1 where all is."""
         return self.estimate(self._rho)
+
+    def half_points(self, of_levels: bool = False) -> Estimate:
+        """Estimate the log-SNR at which half of each band is resolved, finest first, (levels,).
+
+        Args:
+            of_levels: of each level D^m x instead, which is all the bands from m on.
+
+        Returns:
+            The log-SNRs, interpolated; NaN where `log_snrs` do not reach half.
+        """
+
+        def crossing(rho: np.ndarray) -> float:
+            (reached,) = np.nonzero(rho >= 0.5)
+            if not len(reached) or not reached[0]:
+                return np.nan
+            i = reached[0]
+            part = (0.5 - rho[i - 1]) / (rho[i] - rho[i - 1])
+            return self.log_snrs[i - 1] + part * (self.log_snrs[i] - self.log_snrs[i - 1])
+
+        def half(sums: np.ndarray) -> np.ndarray:
+            parts = sums[..., ::-1].cumsum(-1)[..., ::-1] if of_levels else sums
+            return np.apply_along_axis(crossing, -1, self._rho(parts))
+
+        return self.estimate(half)
 
     @property
     def midpoints(self) -> np.ndarray:

@@ -366,7 +366,7 @@ def test_samples_of_one_prompt_count_as_one_for_the_standard_error():
     for part in e.split(1):
         apart.update(0.0, part)
     for part in four_times.split(4):
-        joint.update(0.0, part, same_prompt=True)
+        joint.update(0.0, part, one_unit=True)
     assert joint.result().count == 160
     np.testing.assert_allclose(joint.result().value, apart.result().value)
     np.testing.assert_allclose(joint.result().standard_error, apart.result().standard_error)
@@ -376,3 +376,42 @@ def test_infinite_log_snrs_have_their_limits():
     assert guidance_power(np.inf, [1.0, 4.0], [0.5, 4.0]).tolist() == pytest.approx([0, 1])
     assert guidance_power(-np.inf, [1.0, 4.0], [0.5, 4.0]).tolist() == [0, 0]
     assert resolved_fraction(np.inf, [0.0, 1.0]).tolist() == [0, 1]
+
+
+def test_half_points_of_gaussian_bands_are_where_signal_and_noise_are_equal():
+    variance = np.array([0.25, 1.0, 4.0])
+    gaussian = GaussianPredictor(torch.zeros(1, 4, 4), variance)
+    z = np.linspace(-6, 6, 49)
+    x0 = gaussian.sample(4000, torch.Generator().manual_seed(0))
+    noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(1))
+    resolved = ResolvedFraction(z, gaussian.mean)
+    for state in teacher_forced(gaussian, x0, noise, z):
+        resolved.update(state, x0)
+    found = resolved.half_points()
+    assert (np.abs(found.value + np.log(variance)) < 4 * found.standard_error + 0.01).all()  # interpolated
+    # a level consists of its bands, each with its number of coefficients
+    sizes = np.array([12, 3, 1])
+    fractions = resolved_fraction(z, variance) * (sizes * variance)[:, None]
+    levels = fractions[::-1].cumsum(0)[::-1] / (sizes * variance)[::-1].cumsum()[::-1, None]
+    expected = [np.interp(0.5, fraction, z) for fraction in levels]
+    found = resolved.half_points(of_levels=True)
+    assert (np.abs(found.value - expected) < 4 * found.standard_error + 0.01).all()
+    few = ResolvedFraction(z[:10], gaussian.mean)
+    for state in teacher_forced(gaussian, x0, noise, z[:10]):
+        few.update(state, x0)
+    assert np.isnan(few.half_points().value).tolist() == [True, True, True]  # from -6 to -3.75 none is reached
+
+
+def test_crops_of_one_photograph_count_once():
+    white = GaussianPredictor(torch.zeros(1, 2, 2), [1.0, 1.0])
+    x0, eps = torch.randn(2, 960, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    apart, joint = (ResolvedFraction([-1.0, 1.0], white.mean) for _ in range(2))
+    for rows in np.split(np.arange(960), 320):  # the same noise for the three crops of a photograph: they say it thrice
+        copies = x0[rows[:1]].expand(3, -1, -1, -1), eps[rows[:1]].expand(3, -1, -1, -1)
+        for state in teacher_forced(white, *copies, [-1.0, 1.0]):
+            apart.update(state, copies[0])
+            joint.update(state, copies[0], one_unit=True)
+    assert joint.result().value == pytest.approx(apart.result().value)
+    ratio = joint.result().standard_error / apart.result().standard_error
+    # each error is itself uncertain by 1 / sqrt(2 x 31) of it
+    assert ratio == pytest.approx(np.full((2, 2), np.sqrt(3)), rel=0.4)
