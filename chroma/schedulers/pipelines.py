@@ -8,70 +8,34 @@ tests compare every rule with the source of its pipeline. Needs NumPy alone.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 
 from chroma._check import check_int, invalid_argument
+from chroma.schedulers import _pipeline_rules as rules
+from chroma.schedulers._pipeline_rules import Inputs, empirical_mu, even_sigmas, linear_quadratic_sigmas
 from chroma.schedulers.handover import plan_steps
 from chroma.schedulers.published import PublishedScheduler
 from chroma.schedulers.steps import Plan, check_given
 
-# the defaults of the scheduler classes that have such settings; a configuration may leave them out
-SHIFT_DEFAULTS = {"base_image_seq_len": 256, "max_image_seq_len": 4096, "base_shift": 0.5, "max_shift": 1.15}
-SHIFT_CLASSES = {"FlowMatchEulerDiscreteScheduler", "FlowMatchLCMScheduler"}
-
-
-LARGEST_ANGLE = 1.5708  # of Sana Sprint: pure noise, but for the rounding
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What a pipeline hands to the ``set_timesteps`` of its scheduler, besides the number of steps.
-
-    Attributes:
-        sigmas: (steps,), or None if the scheduler chooses.
-        timesteps: (steps,), or None if the scheduler chooses.
-        mu: the shift that depends on the size of the image, or None.
-    """
-
-    sigmas: np.ndarray | None = None
-    timesteps: np.ndarray | None = None
-    mu: float | None = None
-
-
-@dataclass(frozen=True)
-class _Call:
-    """A call of a pipeline, as far as its steps depend on it; `options` are those of its ``model_index.json``."""
-
-    steps: int
-    config: Mapping[str, Any]
-    options: Mapping[str, Any]
-    width: int
-    height: int
-    latent_factor: int
-    latent_frames: int
-    patch: int
-
-    @property
-    def tokens(self) -> int:
-        """How many patches of latents the network sees."""
-        cell = self.latent_factor * self.patch
-        return max(1, (self.height // cell) * (self.width // cell) * self.latent_frames)
-
-    def setting(self, key: str, default: float) -> float:
-        """A setting of the scheduler: its configuration's, its class's, or else the pipeline's own default."""
-        if self.config.get("_class_name") in SHIFT_CLASSES:
-            default = SHIFT_DEFAULTS.get(key, default)
-        value = self.config.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise invalid_argument(key, value, "a number in the scheduler's configuration")
-        return value
+__all__ = [
+    "PIPELINES",
+    "REFUSED",
+    "Inputs",
+    "Rule",
+    "empirical_mu",
+    "even_sigmas",
+    "linear_quadratic_sigmas",
+    "pipeline_inputs",
+    "pipeline_plan",
+    "pipeline_rule",
+    "published_plan",
+    "scheduler_config",
+]
 
 
 @dataclass(frozen=True)
@@ -88,7 +52,7 @@ class Rule:
         patch_of_network: whether the pipeline reads `patch` from the ``patch_size`` of its network's configuration.
     """
 
-    inputs: Callable[[_Call], Inputs]
+    inputs: Callable[[rules.Call], Inputs]
     latent_factor: int = 8
     temporal_factor: int = 4
     patch: int = 2
@@ -97,218 +61,8 @@ class Rule:
     patch_of_network: bool = False
 
 
-def even_sigmas(steps: int) -> np.ndarray:
-    """Compute the sigmas of Flux and its kin, from 1 down to one step above 0.
-
-    Args:
-        steps: of the inference.
-
-    Returns:
-        (steps,), 1, (steps - 1) / steps, .., 1 / steps.
-
-    >>> even_sigmas(4)
-    array([1.  , 0.75, 0.5 , 0.25])
-    """
-    return np.linspace(1, 1 / steps, steps)
-
-
-def empirical_mu(tokens: int, steps: int) -> float:
-    """Compute the shift of FLUX.2: linear in the tokens, and between two fits in the number of steps.
-
-    Args:
-        tokens: of the image.
-        steps: of the inference.
-
-    Returns:
-        The shift mu.
-
-    >>> round(empirical_mu(4096, 50), 4), round(empirical_mu(4096, 4), 4)
-    (2.0234, 2.2912)
-    """
-    at_200 = 0.00016927 * tokens + 0.45666666
-    if tokens > 4300:
-        return at_200
-    at_10 = 8.73809524e-05 * tokens + 1.89833333
-    slope = (at_200 - at_10) / 190
-    return slope * steps + at_200 - 200 * slope
-
-
-def linear_quadratic_sigmas(steps: int, threshold: float = 0.025) -> np.ndarray:
-    """Compute the sigmas of Mochi and of LTX with conditions: half of the steps down to 1 - `threshold`, then faster.
-
-    Args:
-        steps: of the inference, at least 2.
-        threshold: how far the first half gets.
-
-    Returns:
-        (steps,), from 1 down.
-
-    Raises:
-        ValueError: for fewer than two steps.
-
-    >>> linear_quadratic_sigmas(4).round(4)
-    array([1.    , 0.9875, 0.975 , 0.725 ])
-    """
-    linear = check_int("steps", steps, 2) // 2
-    quadratic = steps - linear
-    rest = linear - threshold * steps
-    i = np.arange(linear, steps)
-    curve = rest / (linear * quadratic**2)
-    slope = threshold / linear - 2 * rest / quadratic**2
-    return 1 - np.append(np.arange(linear) * threshold / linear, curve * i**2 + slope * i + curve * linear**2)
-
-
-def _linear_mu(
-    call: _Call, tokens: int, between: tuple[int, int] = (256, 4096), shifts: tuple[float, float] = (0.5, 1.15)
-) -> float:
-    """The shift of Flux, linear in the number of tokens (``calculate_shift`` in most pipelines)."""
-    least, most = call.setting("base_image_seq_len", between[0]), call.setting("max_image_seq_len", between[1])
-    low, high = call.setting("base_shift", shifts[0]), call.setting("max_shift", shifts[1])
-    if most == least:
-        raise invalid_argument("max_image_seq_len", most, "another number than base_image_seq_len")
-    slope = (high - low) / (most - least)
-    return float(tokens * slope + low - slope * least)
-
-
-def _plain(call: _Call) -> Inputs:
-    return Inputs()
-
-
-def _even(call: _Call) -> Inputs:
-    return Inputs(even_sigmas(call.steps))
-
-
-def _flux(call: _Call) -> Inputs:
-    return Inputs(even_sigmas(call.steps), mu=_linear_mu(call, call.tokens))
-
-
-def _flux_or_flow_sigmas(call: _Call) -> Inputs:
-    """As `_flux`, but a scheduler with ``use_flow_sigmas`` chooses its own sigmas."""
-    sigmas = None if call.config.get("use_flow_sigmas") else even_sigmas(call.steps)
-    return Inputs(sigmas, mu=_linear_mu(call, call.tokens))
-
-
-def _flux2(call: _Call) -> Inputs:
-    sigmas = None if call.config.get("use_flow_sigmas") else even_sigmas(call.steps)
-    return Inputs(sigmas, mu=empirical_mu(call.tokens, call.steps))
-
-
-def _ltx2(call: _Call) -> Inputs:
-    return Inputs(even_sigmas(call.steps), mu=_linear_mu(call, call.tokens, (1024, 4096), (0.95, 2.05)))
-
-
-def _lumina2(call: _Call) -> Inputs:
-    """Lumina 2 takes the latents' channels for their tokens: ``latents.shape[1]`` of latents that are not packed."""
-    return Inputs(even_sigmas(call.steps), mu=_linear_mu(call, tokens=16))
-
-
-def _sd3(call: _Call) -> Inputs:
-    dynamic = call.config.get("use_dynamic_shifting")
-    return Inputs(mu=_linear_mu(call, call.tokens, shifts=(0.5, 1.16)) if dynamic else None)
-
-
-def _dreamlite(call: _Call) -> Inputs:
-    return Inputs(even_sigmas(call.steps), mu=_linear_mu(call, call.tokens, shifts=(0.5, 1.16)))
-
-
-def _krea2(call: _Call) -> Inputs:
-    distilled = call.options.get("is_distilled", False)
-    return Inputs(even_sigmas(call.steps), mu=1.15 if distilled else _linear_mu(call, call.tokens, (256, 6400)))
-
-
-def _qwen21(call: _Call) -> Inputs:
-    sigmas = call.options.get("sample_sigmas")
-    sigmas = even_sigmas(call.steps) if sigmas is None else np.array(sigmas, dtype=float)
-    return Inputs(sigmas, mu=_linear_mu(call, call.tokens))
-
-
-def _qwen_layered(call: _Call) -> Inputs:
-    return Inputs(even_sigmas(call.steps), mu=(call.tokens / 256) ** 0.5)
-
-
-def _framepack(call: _Call) -> Inputs:
-    window = replace(call, latent_frames=9)  # frames are generated in windows of this many latents
-    return Inputs(even_sigmas(call.steps), mu=min(_linear_mu(call, window.tokens), math.log(7)))
-
-
-def _helios(call: _Call) -> Inputs:
-    chunk = replace(call, latent_frames=9)  # as `_framepack`
-    return Inputs(np.linspace(0.999, 0, call.steps + 1)[:-1], mu=_linear_mu(call, chunk.tokens))
-
-
-def _cogview4(call: _Call) -> Inputs:
-    return _whole_timesteps(call, call.steps)
-
-
-def _glm(call: _Call) -> Inputs:
-    return _whole_timesteps(call, call.steps + 1)
-
-
-def _whole_timesteps(call: _Call, count: int) -> Inputs:
-    """Whole timesteps for the network, and the sigmas of these; the scheduler shifts the sigmas alone."""
-    train = call.setting("num_train_timesteps", 1000)
-    timesteps = np.linspace(train, 1, count)[: call.steps].astype(np.int64).astype(float)
-    root = (call.tokens / call.setting("base_image_seq_len", 256)) ** 0.5
-    mu = root * call.setting("max_shift", 0.75) + call.setting("base_shift", 0.25)
-    return Inputs(timesteps / train, timesteps, mu)
-
-
-def _mochi(call: _Call) -> Inputs:
-    return Inputs(linear_quadratic_sigmas(call.steps))
-
-
-def _ltx_condition(call: _Call) -> Inputs:
-    sigmas = linear_quadratic_sigmas(call.steps) if call.steps > 1 else np.ones(1)
-    return Inputs(timesteps=1000 * sigmas)
-
-
-def _hidream(call: _Call) -> Inputs:
-    """The tokens are those of the largest image, 128 x 128 latents, whatever the size."""
-    multistep = call.config.get("_class_name") == "UniPCMultistepScheduler"
-    return Inputs(mu=None if multistep else 1.15)
-
-
-def _easyanimate(call: _Call) -> Inputs:
-    return Inputs(mu=1.0 if call.config.get("_class_name") == "FlowMatchEulerDiscreteScheduler" else None)
-
-
-def _bria(call: _Call) -> Inputs:
-    name, train = call.config.get("_class_name"), call.setting("num_train_timesteps", 1000)
-    if name == "FlowMatchEulerDiscreteScheduler" and call.config.get("use_dynamic_shifting"):
-        return _flux(call)
-    if name in ("DDIMScheduler", "EulerAncestralDiscreteScheduler"):
-        return Inputs()
-    indices = np.linspace(0, train - 1, call.steps).astype(int)
-    return Inputs(np.linspace(1, train, int(train))[::-1][indices] / train)
-
-
-def _cosmos3(call: _Call) -> Inputs:
-    if not call.options.get("use_native_flow_schedule", False):
-        return Inputs()
-    return Inputs(np.linspace(1 - 1 / call.setting("num_train_timesteps", 1000), 0, call.steps + 1)[:-1])
-
-
-def _ideogram4(call: _Call) -> Inputs:
-    """Quantiles of a logit-normal distribution, whose mean follows the number of pixels."""
-    mean = 0.5 * math.log(call.width * call.height / 512**2)
-    normal = [-math.inf, *(NormalDist().inv_cdf(i / call.steps) for i in range(1, call.steps)), math.inf]
-    with np.errstate(over="ignore"):
-        clean = 1 / (1 + np.exp(mean + 1.5 * np.array(normal)))
-    least, most = 1 / (1 + math.exp(9)), 1 / (1 + math.exp(-7.5))
-    return Inputs((1 - np.clip(clean, least, most))[::-1][:-1])
-
-
-def _sana_sprint(call: _Call) -> Inputs:
-    if call.config.get("_class_name") != "SCMScheduler":
-        raise invalid_argument(
-            "scheduler", str(call.config.get("_class_name")), "an SCMScheduler in a Sana Sprint pipeline"
-        )
-    times = [LARGEST_ANGLE, 1.3, 0.0] if call.steps == 2 else np.linspace(LARGEST_ANGLE, 0, call.steps + 1)
-    return Inputs(timesteps=np.array(times))
-
-
-PLAIN, PIXELS = Rule(_plain), Rule(_plain, latent_factor=1)
-FLUX = Rule(_flux, sized=True)
+PLAIN, PIXELS = Rule(rules.plain), Rule(rules.plain, latent_factor=1)
+FLUX = Rule(rules.flux, sized=True)
 _TABLE: tuple[tuple[Rule, str], ...] = (
     (
         PLAIN,
@@ -353,17 +107,17 @@ _TABLE: tuple[tuple[Rule, str], ...] = (
         PRXPixelPipeline""",
     ),
     (
-        Rule(_plain, latent_factor=4),
+        Rule(rules.plain, latent_factor=4),
         """LDMSuperResolutionPipeline StableCascadeCombinedPipeline StableCascadeDecoderPipeline
         StableDiffusionUpscalePipeline""",
     ),
-    (Rule(_plain, latent_factor=42), "StableCascadePriorPipeline"),  # 42.67: 1024 pixels are 24 latents
-    (Rule(_plain, latent_factor=16), "Kandinsky6SRPipeline"),
+    (Rule(rules.plain, latent_factor=42), "StableCascadePriorPipeline"),  # 42.67: 1024 pixels are 24 latents
+    (Rule(rules.plain, latent_factor=16), "Kandinsky6SRPipeline"),
     (
-        Rule(_plain, latent_factor=32, temporal_factor=8),
+        Rule(rules.plain, latent_factor=32, temporal_factor=8),
         "SanaControlNetPipeline SanaPAGPipeline SanaPipeline SanaWMPipeline",
     ),
-    (Rule(_sana_sprint, latent_factor=32), "SanaSprintImg2ImgPipeline SanaSprintPipeline"),
+    (Rule(rules.sana_sprint, latent_factor=32), "SanaSprintImg2ImgPipeline SanaSprintPipeline"),
     (
         FLUX,
         """ChromaImg2ImgPipeline ChromaInpaintPipeline ChromaPipeline FluxControlImg2ImgPipeline
@@ -375,49 +129,52 @@ _TABLE: tuple[tuple[Rule, str], ...] = (
         QwenImagePipeline ZImageControlNetInpaintPipeline ZImageControlNetPipeline ZImageImg2ImgPipeline
         ZImageInpaintPipeline ZImageOmniPipeline ZImagePipeline""",
     ),
-    (Rule(_flux, sized=True, patch_of_network=True), "BriaFibo2Pipeline"),
-    (Rule(_flux_or_flow_sigmas, sized=True), "FluxPipeline OvisImagePipeline"),
-    (Rule(_flux2, sized=True), "Flux2KleinInpaintPipeline Flux2KleinKVPipeline Flux2KleinPipeline Flux2Pipeline"),
-    (Rule(_flux, latent_factor=16, patch=1, sized=True), "BriaFiboEditPipeline BriaFiboPipeline"),
-    (Rule(_bria, sized=True), "BriaPipeline"),
-    (Rule(_krea2, sized=True), "Krea2Pipeline"),
-    (Rule(_qwen21, latent_factor=16, patch=1, sized=True), "QwenImage21Pipeline"),
-    (Rule(_qwen_layered, sized=True), "QwenImageLayeredPipeline"),
-    (Rule(_dreamlite, sized=True), "DreamLiteMobilePipeline DreamLitePipeline"),
-    (Rule(_lumina2), "Lumina2Pipeline"),
+    (Rule(rules.flux, sized=True, patch_of_network=True), "BriaFibo2Pipeline"),
+    (Rule(rules.flux_or_flow_sigmas, sized=True), "FluxPipeline OvisImagePipeline"),
+    (Rule(rules.flux2, sized=True), "Flux2KleinInpaintPipeline Flux2KleinKVPipeline Flux2KleinPipeline Flux2Pipeline"),
+    (Rule(rules.flux, latent_factor=16, patch=1, sized=True), "BriaFiboEditPipeline BriaFiboPipeline"),
+    (Rule(rules.bria, sized=True), "BriaPipeline"),
+    (Rule(rules.krea2, sized=True), "Krea2Pipeline"),
+    (Rule(rules.qwen21, latent_factor=16, patch=1, sized=True), "QwenImage21Pipeline"),
+    (Rule(rules.qwen_layered, sized=True), "QwenImageLayeredPipeline"),
+    (Rule(rules.dreamlite, sized=True), "DreamLiteMobilePipeline DreamLitePipeline"),
+    (Rule(rules.lumina2), "Lumina2Pipeline"),
     (
-        Rule(_sd3, sized=True, patch_of_network=True),
+        Rule(rules.sd3, sized=True, patch_of_network=True),
         "StableDiffusion3Img2ImgPipeline StableDiffusion3InpaintPipeline StableDiffusion3Pipeline",
     ),
     (
-        Rule(_even),
+        Rule(rules.even),
         """HunyuanSkyreelsImageToVideoPipeline HunyuanVideoImageToVideoPipeline HunyuanVideoPipeline
         OmniGenPipeline""",
     ),
     (
-        Rule(_even, latent_factor=16),
+        Rule(rules.even, latent_factor=16),
         """ErnieImagePipeline HunyuanImageRefinerPipeline HunyuanVideo15ImageToVideoPipeline HunyuanVideo15Pipeline""",
     ),
-    (Rule(_even, latent_factor=32), "HunyuanImagePipeline"),
-    (Rule(_framepack, sized=True, patch_of_network=True), "HunyuanVideoFramepackPipeline"),
-    (Rule(_helios, sized=True, patch_of_network=True), "HeliosPipeline"),
+    (Rule(rules.even, latent_factor=32), "HunyuanImagePipeline"),
+    (Rule(rules.framepack, sized=True, patch_of_network=True), "HunyuanVideoFramepackPipeline"),
+    (Rule(rules.helios, sized=True, patch_of_network=True), "HeliosPipeline"),
     (
-        Rule(_flux, latent_factor=32, temporal_factor=8, patch=1, frames=161, sized=True),
+        Rule(rules.flux, latent_factor=32, temporal_factor=8, patch=1, frames=161, sized=True),
         "LTXImageToVideoPipeline LTXPipeline",
     ),
-    (Rule(_ltx_condition, latent_factor=32, temporal_factor=8, patch=1), "LTXConditionPipeline"),
+    (Rule(rules.ltx_condition, latent_factor=32, temporal_factor=8, patch=1), "LTXConditionPipeline"),
     (
-        Rule(_ltx2, latent_factor=32, temporal_factor=8, patch=1, frames=121, sized=True, patch_of_network=True),
+        Rule(rules.ltx2, latent_factor=32, temporal_factor=8, patch=1, frames=121, sized=True, patch_of_network=True),
         "LTX2ConditionPipeline LTX2HDRPipeline LTX2ImageToVideoPipeline LTX2InContextPipeline LTX2Pipeline",
     ),
-    (Rule(_flux, frames=121, sized=True, patch_of_network=True), "MotifVideoImage2VideoPipeline MotifVideoPipeline"),
-    (Rule(_cogview4, sized=True, patch_of_network=True), "CogView4ControlPipeline CogView4Pipeline"),
-    (Rule(_glm, sized=True, patch_of_network=True), "GlmImagePipeline"),
-    (Rule(_mochi, temporal_factor=6), "MochiPipeline"),
-    (Rule(_hidream), "HiDreamImagePipeline"),
-    (Rule(_easyanimate), "EasyAnimateControlPipeline EasyAnimateInpaintPipeline EasyAnimatePipeline"),
-    (Rule(_cosmos3, latent_factor=16), "Cosmos3OmniPipeline"),
-    (Rule(_ideogram4, sized=True), "Ideogram4Pipeline"),
+    (
+        Rule(rules.flux, frames=121, sized=True, patch_of_network=True),
+        "MotifVideoImage2VideoPipeline MotifVideoPipeline",
+    ),
+    (Rule(rules.cogview4, sized=True, patch_of_network=True), "CogView4ControlPipeline CogView4Pipeline"),
+    (Rule(rules.glm, sized=True, patch_of_network=True), "GlmImagePipeline"),
+    (Rule(rules.mochi, temporal_factor=6), "MochiPipeline"),
+    (Rule(rules.hidream), "HiDreamImagePipeline"),
+    (Rule(rules.easyanimate), "EasyAnimateControlPipeline EasyAnimateInpaintPipeline EasyAnimatePipeline"),
+    (Rule(rules.cosmos3, latent_factor=16), "Cosmos3OmniPipeline"),
+    (Rule(rules.ideogram4, sized=True), "Ideogram4Pipeline"),
 )
 PIPELINES: dict[str, Rule] = {name: rule for rule, names in _TABLE for name in names.split()}
 
@@ -534,7 +291,7 @@ def pipeline_inputs(
     rule = pipeline_rule(_name_of(pipeline))
     frames = check_int("frames", rule.frames if frames is None else frames, 1)
     temporal = check_int("temporal_factor", rule.temporal_factor if temporal_factor is None else temporal_factor, 1)
-    call = _Call(
+    call = rules.Call(
         steps=check_int("steps", steps, 1),
         config=scheduler_config(scheduler),
         options=options,
@@ -553,7 +310,7 @@ def _name_of(pipeline: str | Mapping[str, Any]) -> str:
 
 def _patch(rule: Rule, options: Mapping[str, Any], patch_size: int | None) -> int:
     """Latents that a token spans: fixed by most pipelines, else a setting of the pipeline or of its network."""
-    if rule.inputs is _krea2:
+    if rule.inputs is rules.krea2:
         return check_int("patch_size", options.get("patch_size", rule.patch), 1)
     if rule.patch_of_network and patch_size is not None:
         return check_int("patch_size", patch_size, 1)
@@ -652,8 +409,8 @@ def _trigflow_plan(angles: list[float], most: int) -> Plan:
     """The steps of Sana Sprint, whose times are angles: cos(t) times the image plus sin(t) times the noise."""
     check_given(None, None, angles)
     angles = angles[: len(angles) - (angles[-1] == 0)]  # the pipeline leaves out the last, the clean image
-    if not angles or angles[0] > LARGEST_ANGLE:
-        raise invalid_argument("timesteps", angles, f"angles from {LARGEST_ANGLE} down, more than 0")
+    if not angles or angles[0] > rules.LARGEST_ANGLE:
+        raise invalid_argument("timesteps", angles, f"angles from {rules.LARGEST_ANGLE} down, more than 0")
     if len(angles) > most:
         raise invalid_argument("steps", len(angles), f"at most {most}, the scheduler's num_train_timesteps")
     times = np.array(angles)
