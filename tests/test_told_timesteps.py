@@ -1,5 +1,6 @@
 """The network of a pipeline is given the timesteps that the table of pipelines predicts, when the pipeline runs."""
 
+import copy
 from inspect import signature
 from itertools import groupby
 
@@ -49,11 +50,13 @@ CONDITIONING = {
     "NucleusMoEImagePipeline": thousandth,
     "OvisImagePipeline": thousandth,
     "PRXPipeline": thousandth,
+    "QwenImageEditPipeline": thousandth,
     "QwenImageImg2ImgPipeline": thousandth,
     "QwenImageInpaintPipeline": thousandth,
     "QwenImagePipeline": thousandth,
     "SanaSprintPipeline": tangent_ratio,
     "ZImageImg2ImgPipeline": reversed_thousandth,
+    "ZImageInpaintPipeline": reversed_thousandth,
     "ZImagePipeline": reversed_thousandth,
 }
 
@@ -96,15 +99,18 @@ CASES = {
     "AllegroPipeline": ["ddim"],
     "AnimateDiffPipeline": ["ddim"],
     "AuraFlowPipeline": ["static"],
+    "BriaFiboPipeline": ["static", "dynamic"],
     "BriaPipeline": ["static", "dynamic"],
     "ChromaImg2ImgPipeline": ["dynamic"],
     "ChromaPipeline": ["static", "dynamic"],
     "CogVideoXPipeline": ["cogvideox"],
     "CogView3PlusPipeline": ["cogvideox"],
+    "CogView4ControlPipeline": ["linear"],
     "CogView4Pipeline": ["linear"],
     "CosmosTextToWorldPipeline": ["edm"],
     "DDIMPipeline": ["ddim"],
     "DDPMPipeline": ["ddpm"],
+    "DiTPipeline": ["ddim"],
     "EasyAnimatePipeline": ["static", "dynamic"],
     "ErnieImagePipeline": ["static"],
     "Flux2KleinPipeline": ["dynamic"],
@@ -120,7 +126,10 @@ CASES = {
     "Ideogram4Pipeline": ["static"],
     "Kandinsky3Pipeline": ["ddpm"],
     "Kandinsky5T2IPipeline": ["static"],
+    "KandinskyPipeline": ["ddpm"],
+    "KandinskyV22Pipeline": ["ddpm"],
     "Krea2Pipeline": ["static", "dynamic"],
+    "LTX2ImageToVideoPipeline": ["dynamic"],
     "LTX2Pipeline": ["dynamic"],
     "LTXConditionPipeline": ["static"],
     "LTXImageToVideoPipeline": ["dynamic"],
@@ -138,6 +147,7 @@ CASES = {
     "PixArtAlphaPipeline": ["dpm"],
     "PixArtSigmaPAGPipeline": ["dpm"],
     "PixArtSigmaPipeline": ["dpm"],
+    "QwenImageEditPipeline": ["dynamic"],
     "QwenImageImg2ImgPipeline": ["dynamic"],
     "QwenImageInpaintPipeline": ["dynamic"],
     "QwenImagePipeline": ["static", "dynamic"],
@@ -152,6 +162,7 @@ CASES = {
     "WanImageToVideoPipeline": ["unipc"],
     "WanPipeline": ["static", "unipc"],
     "ZImageImg2ImgPipeline": ["dynamic"],
+    "ZImageInpaintPipeline": ["dynamic"],
     "ZImagePipeline": ["static", "dynamic"],
 }
 
@@ -169,9 +180,8 @@ def record_times(pipe, call):
         assert len(values.unique()) == 1
         times.append(float(values[0]))
 
-    hook = network.register_forward_pre_hook(before, with_kwargs=True)
+    network.register_forward_pre_hook(before, with_kwargs=True)
     pipe(num_inference_steps=STEPS, **call)
-    hook.remove()
     return np.array([time for time, _ in groupby(times)])  # with guidance, some networks are called twice per step
 
 
@@ -198,6 +208,21 @@ def test_the_network_is_given_the_timesteps_of_the_plan(name, kind):
     np.testing.assert_allclose(times, predicted, rtol=1e-5, atol=1e-5)
     if kind != "scm":
         np.testing.assert_allclose(step_log_snrs(pipe.scheduler), plan.log_snrs, rtol=1e-4, atol=1e-4)
+
+
+def test_the_two_networks_of_wan_share_the_timesteps_of_one_plan():
+    single, call = tiny_pipeline("WanPipeline", SCHEDULERS["static"]())
+    second = copy.deepcopy(single.transformer)
+    pipe = diffusers.WanPipeline(**{**single.components, "transformer_2": second}, boundary_ratio=0.7)
+    plan, noisier, cleaner = predicted_plan(pipe, call), [], []
+    for network, times in ((pipe.transformer, noisier), (pipe.transformer_2, cleaner)):
+        network.register_forward_pre_hook(
+            lambda _, __, kwargs, times=times: times.append(float(kwargs["timestep"][0])), with_kwargs=True
+        )
+    pipe(num_inference_steps=STEPS, **call)
+    given = [time for time, _ in groupby([*noisier, *cleaner])]
+    np.testing.assert_allclose(given, plan.timesteps, rtol=1e-5)
+    assert min(noisier) >= 700 > max(cleaner)
 
 
 def test_every_tiny_pipeline_is_run():

@@ -9,7 +9,9 @@ from unittest.mock import patch
 
 import diffusers
 import torch
+from diffusers.models.autoencoders.vae import DecoderOutput
 from diffusers.pipelines.omnigen import pipeline_omnigen
+from PIL import Image
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 HEIGHT, WIDTH, FRAMES = 64, 96, 9  # 4 x 6 tokens of 2 x 2 latents
@@ -83,11 +85,11 @@ class Autoencoder(torch.nn.Module):
         latents = torch.zeros(len(images), 4, *frames, height // factor, width // factor)
         return SimpleNamespace(latent_dist=SimpleNamespace(mode=lambda: latents, sample=lambda *_, **__: latents))
 
-    def decode(self, latents: torch.Tensor, **_: object) -> tuple[torch.Tensor]:
+    def decode(self, latents: torch.Tensor, **_: object) -> DecoderOutput:
         *_, height, width = latents.shape
         frames = [(size - 1) * self.temporal_compression_ratio + 1 for size in latents.shape[2:-2]]
         factor = self.spatial_compression_ratio
-        return (torch.zeros(len(latents), 3, *frames, height * factor, width * factor),)
+        return DecoderOutput(sample=torch.zeros(len(latents), 3, *frames, height * factor, width * factor))
 
 
 def text(length: int = 4, channels: int = TEXT) -> torch.Tensor:
@@ -577,7 +579,19 @@ def packed_prompt(**_: object) -> tuple[torch.Tensor, ...]:
     return text(length), torch.zeros(1, length, 3, dtype=torch.long), torch.ones_like(roles), roles
 
 
+def kandinsky_prompt(*_: object) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Embeddings of prompt and negative prompt, for each as a whole and by token."""
+    return torch.randn(2, TEXT), torch.randn(2, 4, TEXT), torch.ones(2, 4)
+
+
+def fibo_prompt(**_: object) -> tuple:
+    """Embeddings of prompt and negative prompt, with those of the layers of the text encoder."""
+    return text(), text(), torch.zeros(1, 4, 3), mask(), mask(), [text()], [text()]
+
+
 ENCODED = {
+    "BriaFiboPipeline": {"encode_prompt": fibo_prompt},
+    "KandinskyPipeline": {"_encode_prompt": kandinsky_prompt},
     "HunyuanVideoFramepackPipeline": {"encode_image": lambda *_, **__: text()},
     "Ideogram4Pipeline": {"encode_prompt": packed_prompt},
     "LongCatImagePipeline": {"encode_prompt": text_and_positions},
@@ -1085,3 +1099,91 @@ def ltx2() -> tuple[dict, dict]:
     parts = {"transformer": network, "vae": Autoencoder(32, 8), "audio_vae": SoundAutoencoder()}
     one_layer = {"stg_scale": 0.0, "audio_stg_scale": 0.0}  # by default, layer 28 guides
     return {**parts, "connectors": Connectors()}, {**VIDEO_CALL, **prompts("prompt_attention_mask"), **one_layer}
+
+
+@builds("LTX2ImageToVideoPipeline")
+def ltx2_image_to_video() -> tuple[dict, dict]:
+    parts, call = ltx2()
+    return parts, {**call, "image": IMAGE, "image_crf": 0}
+
+
+@builds("ZImageInpaintPipeline")
+def z_image_inpaint() -> tuple[dict, dict]:
+    parts, call = z_image()
+    return parts, {**call, "image": IMAGE, "mask_image": MASK}
+
+
+@builds("QwenImageEditPipeline")
+def qwen_edit() -> tuple[dict, dict]:
+    parts, call = qwen_image()
+    return parts, {**call, "image": Image.new("RGB", (WIDTH, HEIGHT))}
+
+
+@builds("CogView4ControlPipeline")
+def cogview4_control() -> tuple[dict, dict]:
+    network = diffusers.CogView4Transformer2DModel(
+        in_channels=8,
+        out_channels=4,
+        num_layers=1,
+        attention_head_dim=8,
+        num_attention_heads=2,
+        text_embed_dim=TEXT,
+        time_embed_dim=8,
+        condition_dim=4,
+    )
+    return {"transformer": network, "vae": Autoencoder()}, {**IMAGE_CALL, **prompts(), "control_image": IMAGE}
+
+
+@builds("DiTPipeline")
+def dit() -> tuple[dict, dict]:
+    network = diffusers.DiTTransformer2DModel(
+        sample_size=8, num_layers=1, attention_head_dim=8, num_attention_heads=2, out_channels=8
+    )
+    return {"transformer": network, "vae": Autoencoder()}, {"class_labels": [1], "output_type": "np"}
+
+
+@builds("BriaFiboPipeline")
+def bria_fibo() -> tuple[dict, dict]:
+    network = diffusers.BriaFiboTransformer2DModel(
+        in_channels=4,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=8,
+        num_attention_heads=2,
+        joint_attention_dim=TEXT,
+        text_encoder_dim=TEXT,
+        axes_dims_rope=(0, 4, 4),
+    )
+    return {"transformer": network, "vae": Autoencoder(16)}, {**IMAGE_CALL, "prompt": "a"}
+
+
+def kandinsky_unet(**conditions: object) -> torch.nn.Module:
+    return diffusers.UNet2DConditionModel(
+        in_channels=4,
+        out_channels=8,
+        block_out_channels=(8, 16),
+        norm_num_groups=4,
+        layers_per_block=1,
+        down_block_types=("ResnetDownsampleBlock2D", "SimpleCrossAttnDownBlock2D"),
+        up_block_types=("SimpleCrossAttnUpBlock2D", "ResnetUpsampleBlock2D"),
+        mid_block_type="UNetMidBlock2DSimpleCrossAttn",
+        cross_attention_dim=TEXT,
+        attention_head_dim=4,
+        resnet_time_scale_shift="scale_shift",
+        encoder_hid_dim=TEXT,
+        **conditions,
+    )
+
+
+@builds("KandinskyPipeline")
+def kandinsky() -> tuple[dict, dict]:
+    network = kandinsky_unet(addition_embed_type="text_image", encoder_hid_dim_type="text_image_proj")
+    call = {"prompt": "a", "image_embeds": torch.randn(1, TEXT), "negative_image_embeds": torch.randn(1, TEXT)}
+    return {"unet": network, "movq": Autoencoder()}, {**IMAGE_CALL, **call, "output_type": "np"}
+
+
+@builds("KandinskyV22Pipeline")
+def kandinsky_22() -> tuple[dict, dict]:
+    network = kandinsky_unet(addition_embed_type="image", encoder_hid_dim_type="image_proj")
+    call = {"image_embeds": torch.randn(1, TEXT), "negative_image_embeds": torch.randn(1, TEXT)}
+    return {"unet": network, "movq": Autoencoder()}, {**IMAGE_CALL, **call}
