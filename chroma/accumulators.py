@@ -367,14 +367,15 @@ class ResolvedFraction(GroupedSums):
         """Estimate rho_m, finest first, (levels, steps): 0 where nothing of a band is resolved, 1 where all is."""
         return self.estimate(self._rho)
 
-    def half_points(self, of_levels: bool = False) -> Estimate:
-        """Estimate the log-SNR at which half of each band is resolved, finest first, (levels,).
+    def half_points_of(self, sums: np.ndarray, of_levels: bool = False) -> np.ndarray:
+        """Interpolate the log-SNR at which half of each band is resolved, for the function of an `estimate`.
 
         Args:
+            sums: means of errors and variances, (..., steps, 2, levels).
             of_levels: of each level D^m x instead, which is all the bands from m on.
 
         Returns:
-            The log-SNRs, interpolated; NaN where `log_snrs` do not reach half.
+            The log-SNRs, finest first, (..., levels); NaN where `log_snrs` do not reach half.
         """
 
         def crossing(rho: np.ndarray) -> float:
@@ -385,11 +386,19 @@ class ResolvedFraction(GroupedSums):
             part = (0.5 - rho[i - 1]) / (rho[i] - rho[i - 1])
             return self.log_snrs[i - 1] + part * (self.log_snrs[i] - self.log_snrs[i - 1])
 
-        def half(sums: np.ndarray) -> np.ndarray:
-            parts = sums[..., ::-1].cumsum(-1)[..., ::-1] if of_levels else sums
-            return np.apply_along_axis(crossing, -1, self._rho(parts))
+        parts = sums[..., ::-1].cumsum(-1)[..., ::-1] if of_levels else sums
+        return np.apply_along_axis(crossing, -1, self._rho(parts))
 
-        return self.estimate(half)
+    def half_points(self, of_levels: bool = False) -> Estimate:
+        """Estimate the log-SNR at which half of each band is resolved.
+
+        Args:
+            of_levels: of each level D^m x instead, which is all the bands from m on.
+
+        Returns:
+            The log-SNRs, finest first, (levels,); NaN where `log_snrs` do not reach half.
+        """
+        return self.estimate(lambda sums: self.half_points_of(sums, of_levels))
 
     @property
     def midpoints(self) -> np.ndarray:

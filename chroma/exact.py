@@ -299,6 +299,23 @@ class WienerPredictor:
         noise = (signal**2 @ self._band_parts) * np.exp(-log_snr)
         return band_energy(missing) + noise
 
+    def resolved_fraction(self, x0: torch.Tensor, log_snrs: ArrayLike) -> np.ndarray:
+        """Compute the fraction of each band of images that the filter resolves, over the noise, without sampling any.
+
+        Args:
+            x0: images, (B, C, H, W); ones that the filter was not fitted on, unless memory is what is to be measured.
+            log_snrs: (N,).
+
+        Returns:
+            What `chroma.accumulators.ResolvedFraction` would measure on them, finest first, (levels, N).
+
+        Raises:
+            ValueError: for images of another shape, and NaN.
+        """
+        total = band_energy(x0.double() - self.mean).sum(0)
+        errors = [self.expected_error(x0, z).sum(0) for z in check_not_nan("log_snrs", log_snrs).tolist()]
+        return (1 - torch.stack(errors, -1) / total[:, None]).numpy()
+
     @functools.cached_property
     def _band_parts(self) -> torch.Tensor:
         """How much of each eigenvector is in each band, (K, levels)."""

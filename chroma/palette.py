@@ -13,10 +13,13 @@ from chroma.pyramid import resolution_label
 # of 1×1, 2×2, 4×4, ..., 256×256
 COLOURS = ("#605bdb", "#0f97dc", "#007974", "#1aa533", "#806a00", "#e26f04", "#ca2f47", "#c16be5", "#be3383")
 
-PREDICTION_LABELS = {  # of what `chroma.measure.predictions` returns
+PREDICTION_LABELS = {  # of what measured shares are compared with
     "guidance_power": "formula for the norm",
     "paper": "the paper's rₘ",
+    "unit_variance": "rₘ, unit variance",
     "band_variance": "spectrum-aware rₘ",
+    "colours": "with colours",
+    "wiener": "Wiener filter",
     "white_noise": "white noise",
 }
 

@@ -13,6 +13,7 @@ from chroma.plotting.measured import (
     chromatogram,
     distance_curves,
     gallery,
+    half_points,
     resolved_fractions,
 )
 from chroma.plotting.paper import (
@@ -38,6 +39,7 @@ __all__ = [
     "commitments",
     "distance_curves",
     "gallery",
+    "half_points",
     "heat_map",
     "idea",
     "level_name",

@@ -231,3 +231,35 @@ def band_variances(sets: Mapping[str, Estimate], size: int) -> Figure:
     ax.set_xticks(levels, [level_name(size, level) for level in levels])
     ax.legend(fontsize=8.5, loc="upper right", bbox_to_anchor=(1, 0.93))
     return figure
+
+
+@styled
+def half_points(measured: Mapping[str, Estimate], predicted: Mapping[str, npt.ArrayLike], size: int) -> Figure:
+    """Plot the log-SNR at which half of each band is resolved: measured (points) and predicted (dashed lines).
+
+    Args:
+        measured: name -> half points, finest first, (levels,) (`chroma.accumulators.ResolvedFraction.half_points`); at
+            most six.
+        predicted: of the same names, (levels,).
+        size: the side length of the images in pixels.
+
+    Returns:
+        The figure.
+
+    >>> half = Estimate(np.array([2.0, 0.0, -2.0]), np.full(3, 0.1), 96)
+    >>> figure = half_points({"slope 2": half}, {"slope 2": half.value}, size=4)
+    >>> [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    ['4×4', '2×2', '1×1']
+    """
+    figure, ax = plt.subplots(figsize=(6.8, 3.8))
+    for (name, estimate), marker in zip(measured.items(), ("o", "s", "^", "D", "v", "P"), strict=False):
+        levels = np.arange(len(estimate.value))
+        (line,) = ax.plot(levels, np.asarray(predicted[name]), "--", linewidth=1.2)
+        error = 2 * estimate.standard_error
+        ax.errorbar(
+            levels, estimate.value, error, fmt=marker, color=line.get_color(), label=name, markersize=6, capsize=2
+        )
+    ax.set(xlabel="resolution of the band", ylabel="log-SNR at which half is resolved")
+    ax.set_xticks(levels, [level_name(size, level) for level in levels])
+    ax.legend(fontsize=8.5, title="measured; dashed: predicted", title_fontsize=8.5)
+    return figure
