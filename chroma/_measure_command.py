@@ -14,6 +14,7 @@ import torch
 from chroma import data
 from chroma._check import check_finite, check_int, invalid_argument
 from chroma._files import read_lines
+from chroma._terminal import CommandLine, file_path, number, whole_number
 from chroma.models import Pipeline
 
 DRAWINGS = "drawings"  # the bundled ones, as --images
@@ -38,7 +39,7 @@ def make_parser() -> argparse.ArgumentParser:
     Returns:
         The parser.
     """
-    parser = argparse.ArgumentParser(
+    parser = CommandLine(
         prog="python -m chroma.measure",
         description="Measure which resolution a model's guidance consists of at each step (Eq 19); "
         "interrupted runs resume.",
@@ -46,17 +47,17 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--model", required=True, help="a bundled model, the folder of a pipeline, or a hub's owner/name"
     )
-    parser.add_argument("--prompts", required=True, type=Path, help="a text file, one prompt per line")
-    parser.add_argument("--out", required=True, type=Path, help="the file for the result, NAME.safetensors")
-    parser.add_argument("--steps", type=int, default=50, help="times at which it is measured (%(default)s)")
-    parser.add_argument("--seeds", type=int, default=4, help="samples per prompt (%(default)s)")
-    parser.add_argument("--scale", type=float, default=4.0, help="guidance scale of the trajectories (%(default)s)")
+    parser.add_argument("--prompts", required=True, type=file_path, help="a text file, one prompt per line")
+    parser.add_argument("--out", required=True, type=file_path, help="the file for the result, NAME.safetensors")
+    parser.add_argument("--steps", type=whole_number, default=50, help="times at which it is measured (%(default)s)")
+    parser.add_argument("--seeds", type=whole_number, default=4, help="samples per prompt (%(default)s)")
+    parser.add_argument("--scale", type=number, default=4.0, help="guidance scale of the trajectories (%(default)s)")
     parser.add_argument(
         "--images",
         help="measure on real images instead: 'drawings', or a text file with the path of one image per prompt",
     )
     parser.add_argument(
-        "--batch-size", type=int, default=16, help="the most samples of a prompt at a time (%(default)s)"
+        "--batch-size", type=whole_number, default=16, help="the most samples of a prompt at a time (%(default)s)"
     )
     parser.add_argument("--device", help="cpu, cuda, mps, ... (a GPU, if there is one)")
     parser.add_argument(

@@ -35,6 +35,8 @@ def find_named(argument: str, value: str | Path, bundled: Collection[str], needs
         ValueError: for a name that is none of the three, and for one that may be two of them.
     """
     text = str(value)
+    if not text.strip():
+        raise invalid_argument(argument, "an empty name", _unknown(text, bundled, needs))
     if isinstance(value, str):
         kind, _, rest = value.partition(":")
         if kind == "bundled":

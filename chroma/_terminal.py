@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
+import reprlib
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
 
 # how a terminal that lacks these characters shows them; those that are not here are written as an escape, \u2603
 _ASCII: dict[str, str | int | None] = {
@@ -21,6 +25,85 @@ _ASCII: dict[str, str | int | None] = {
     "→": "->",
 }
 _ASCII |= {"≥": ">=", "≤": "<=", "ₘ": "_m", "‘": "'", "’": "'", "“": '"', "”": '"', "─": "-", "━": "-", "│": "|"}
+
+
+class CommandLine(ArgumentParser):
+    """A parser of options that refuses in one sentence and takes no option by the first letters of its name.
+
+    Args:
+        options: of ``argparse.ArgumentParser``.
+    """
+
+    def __init__(self, **options: Any):
+        super().__init__(allow_abbrev=False, **options)
+        # argparse takes -1e-4 for the name of an option
+        self._negative_number_matcher = re.compile(r"-(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|-inf", re.IGNORECASE)
+
+    def error(self, message: str) -> NoReturn:
+        """End the program with exit code 2.
+
+        Args:
+            message: what is wrong with the options.
+        """
+        self.exit(2, f"{self.prog}: error: {message} (--help lists the options)\n")
+
+
+def number(text: str) -> float:
+    """Read a number from a command line.
+
+    Args:
+        text: of the option.
+
+    Returns:
+        The number.
+
+    Raises:
+        ArgumentTypeError: for text that is none.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        raise _no_number(text, "a number") from None
+
+
+def whole_number(text: str) -> int:
+    """Read a whole number from a command line.
+
+    Args:
+        text: of the option.
+
+    Returns:
+        The number.
+
+    Raises:
+        ArgumentTypeError: for text that is none.
+    """
+    try:
+        return int(text)
+    except ValueError:
+        raise _no_number(text, "a whole number") from None
+
+
+def _no_number(text: str, what: str) -> ArgumentTypeError:
+    remedy = "; separate numbers with spaces alone" if "," in text else ""
+    return ArgumentTypeError(f"{reprlib.repr(text)} is not {what}{remedy}")
+
+
+def file_path(text: str) -> Path:
+    """Read a path from a command line.
+
+    Args:
+        text: of the option.
+
+    Returns:
+        The path.
+
+    Raises:
+        ArgumentTypeError: for an empty text, which `Path` takes for the current folder.
+    """
+    if not text.strip():
+        raise ArgumentTypeError("the path is empty; write ./ for the current folder")
+    return Path(text)
 
 
 def print_text(text: str) -> None:

@@ -37,7 +37,7 @@ from chroma._ownership import owned
 from chroma._processes import accelerator as make_accelerator
 from chroma._provenance import machine
 from chroma._run_folder import CARD, CHECKPOINT, check_start, check_unfinished, is_finished, read_checkpoint, read_start
-from chroma._terminal import one_sentence, print_text
+from chroma._terminal import CommandLine, file_path, number, one_sentence, print_text, whole_number
 from chroma.losses import mean_square, noise_loss, residual_loss
 from chroma.networks import build_pipeline, unet_settings
 from chroma.process import add_noise, eps_from_velocity, scales
@@ -513,11 +513,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: of the command line, ``sys.argv`` by default.
     """
-    parser = argparse.ArgumentParser(prog="python -m chroma.training", description="Train a small diffusion model.")
+    parser = CommandLine(prog="python -m chroma.training", description="Train a small diffusion model.")
     parser.add_argument("recipe", choices=RECIPES, help="where to start from; the options change single fields of it")
-    parser.add_argument("--out", required=True, type=Path, help="folder for the pipeline, its card and checkpoints")
-    parser.add_argument("--data", type=Path, help="a folder of images (JPEG, PNG, ...) in place of the bundled ones")
-    parser.add_argument("--checkpoint-every", type=int, default=500, help="steps between checkpoints (%(default)s)")
+    parser.add_argument(
+        "--out", required=True, type=file_path, help="folder for the pipeline, its card and checkpoints"
+    )
+    parser.add_argument(
+        "--data", type=file_path, help="a folder of images (JPEG, PNG, ...) in place of the bundled ones"
+    )
+    parser.add_argument(
+        "--checkpoint-every", type=whole_number, default=500, help="steps between checkpoints (%(default)s)"
+    )
     for field in dataclasses.fields(Recipe):
         _add_option(parser, field)
     args = vars(parser.parse_args(arguments))
@@ -537,9 +543,9 @@ def _add_option(parser: argparse.ArgumentParser, field: dataclasses.Field) -> No
     if kind is bool:
         parser.add_argument(name, action=argparse.BooleanOptionalAction)
     elif kind is tuple:
-        parser.add_argument(name, type=int, nargs="+", metavar="N")
+        parser.add_argument(name, type=whole_number, nargs="+", metavar="N")
     else:
-        parser.add_argument(name, type=str if field.default is None else kind)
+        parser.add_argument(name, type={int: whole_number, float: number}.get(kind, str))
 
 
 def _load_data(recipe: Recipe, folder: Path | None) -> tuple[np.ndarray, list[str], Monitor | None]:

@@ -127,6 +127,13 @@ def saved(folder, **configs):
 FLOW = {"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0}
 LATENT = {"_class_name": "DDIMScheduler", "beta_schedule": "scaled_linear"}
 WAN = {"_class_name": "AutoencoderKLWan", "base_dim": 96, "dim_mult": [1, 2, 4, 4]}
+SD = {"_class_name": "StableDiffusionPipeline"}
+GARBLED = (
+    ("AutoencoderKL", "block_out_channels", "128, 256, 512", "is not a list of channels"),
+    ("AutoencoderKL", "block_out_channels", [], "is not a list of channels"),
+    ("AutoencoderKLHunyuanVideo", "spatial_compression_ratio", 0, "0 pixels and 4 frames per latent"),
+    ("AutoencoderKLHunyuanVideo", "spatial_compression_ratio", -8, "-8 pixels and 4 frames per latent"),
+)
 DC = {"_class_name": "AutoencoderDC", "encoder_block_out_channels": [128, 256, 512, 512, 1024, 1024]}
 
 
@@ -159,6 +166,25 @@ def test_the_size_of_latents_is_read_from_the_autoencoder_of_each_class(tmp_path
             "size",
         ),
         ({"scheduler": FLOW, "vae": {"_class_name": "AutoencoderOobleck"}}, 512, "latent_factor must be given"),
+        (
+            {
+                "scheduler": LATENT,
+                "unet": {"in_channels": 4},
+                "vae": {"_class_name": "AutoencoderRAE"},
+                "model_index": SD,
+            },
+            512,
+            "latent_factor must be given: the pixels that a latent of its autoencoder, AutoencoderRAE, spans",
+        ),
+        (
+            {"scheduler": LATENT, "unet": {"in_channels": 3}, "model_index": {"vqvae": ["diffusers", "VQModel"]}},
+            512,
+            "latent_factor must be given: the pixels that a latent of its autoencoder, VQModel, spans",
+        ),
+        *(
+            ({"scheduler": FLOW, "vae": {"_class_name": kind, key: value}}, 512, f"{kind} lacks or garbles .*{words}")
+            for kind, key, value, words in GARBLED
+        ),
         (
             {"scheduler": FLOW, "vae": {"_class_name": "AutoencoderDC"}},
             512,

@@ -47,10 +47,12 @@ def test_a_mistyped_path_is_not_taken_for_the_hub(here):
                 found(path)
 
 
-@pytest.mark.parametrize("name", ["emoji-33", "bundled:emoji_32", "Emoji-8", "hub:nothing", ""])
+@pytest.mark.parametrize(
+    "name", ["emoji-33", "bundled:emoji_32", "Emoji-8", "hub:nothing", "", " ", "~nobody-here/mine"]
+)
 def test_a_mistyped_name_is_answered_with_the_names_there_are(here, name):
     with pytest.raises(ValueError, match=r"model must be 'emoji-8', 'emoji-32', a folder with model_index.json that"):
-        find_named("model", name or "x", NAMES, NEEDS)
+        find_named("model", name, NAMES, NEEDS)
     if name.startswith(("emoji", "bundled")):
         with pytest.raises(ValueError, match=r"did you mean 'emoji-32'\?"):
             found(name)

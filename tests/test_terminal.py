@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from chroma._terminal import one_sentence, print_text
+from chroma._terminal import CommandLine, file_path, number, one_sentence, print_text, whole_number
 
 REPORT = "total variation from the paper's rₘ: 0.125±0.004, log-SNR -∞, 64×64"
 
@@ -78,3 +78,39 @@ def test_what_cannot_be_done_is_one_sentence_and_an_exit_code(capsys, error, cod
 def test_a_fault_of_the_program_keeps_its_traceback():
     with pytest.raises(RuntimeError, match="shapes"), one_sentence(argparse.ArgumentParser()):
         raise RuntimeError("shapes do not match")
+
+
+def refused(capsys, *options):
+    """What a command line with some options says when it refuses the others."""
+    parser = CommandLine(prog="prog")
+    parser.add_argument("--lr-warmup-steps", type=whole_number)
+    parser.add_argument("--sigmas", type=number, nargs="+")
+    parser.add_argument("--out", type=file_path)
+    with pytest.raises(SystemExit) as ended:
+        parser.parse_args(options)
+    assert ended.value.code == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--lr-warmup", "5"), "unrecognized arguments: --lr-warmup 5"),
+        (("--sigmas", "1.0,0.5"), "'1.0,0.5' is not a number; separate numbers with spaces alone"),
+        (("--sigmas", "[1.0", "0.5]"), "'[1.0' is not a number"),
+        (("--lr-warmup-steps", "1e5"), "'1e5' is not a whole number"),
+        (("--lr-warmup-steps", "9" * 9999), "is not a whole number"),
+        (("--out", ""), "the path is empty; write ./ for the current folder"),
+        (("--out",), "expected one argument"),
+    ],
+)
+def test_a_command_line_refuses_unclear_options_in_one_short_line(capsys, options, words):
+    said = refused(capsys, *options)
+    assert words in said and said.startswith("prog: error: ") and said.count("\n") == 1 and len(said) < 200
+
+
+@pytest.mark.parametrize("text", ["-1e-4", "-1", "-.5", "-2.E+3", "-inf"])
+def test_a_negative_number_is_not_the_name_of_an_option(text):
+    parser = CommandLine()
+    parser.add_argument("--scale", type=number)
+    assert parser.parse_args(["--scale", text]).scale == float(text)

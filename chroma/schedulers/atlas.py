@@ -16,7 +16,6 @@ Needs NumPy alone for the schedulers that `chroma.schedulers.steps.plan` knows; 
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import sys
@@ -31,7 +30,7 @@ from chroma._check import check_int, invalid_argument
 from chroma._files import WEIGHTS
 from chroma._hub import download_configs
 from chroma._names import find_named
-from chroma._terminal import one_sentence, print_text
+from chroma._terminal import CommandLine, file_path, number, one_sentence, print_text, whole_number
 from chroma.pyramid import resolution_label, resolutions, white_noise_shares
 from chroma.schedulers.handover import plan_steps
 from chroma.schedulers.pipelines import pipeline_plan, pipeline_rule, scheduler_config
@@ -205,6 +204,9 @@ def _latents(
     """The side of what is denoised, and how many pixels one of it spans."""
     rule = pipeline_rule(_class_name(pipeline)) if pipeline is not None else None
     factor = latent_factor if latent_factor is not None else source.sizes.latent_factor
+    if factor is None and source.sizes.unread is not None:
+        must = f"given: the pixels that a latent of its autoencoder, {source.sizes.unread}, spans are not known"
+        raise invalid_argument("latent_factor", latent_factor, must)
     if factor is None and rule is not None:
         factor = rule.latent_factor
     if factor is None:
@@ -296,22 +298,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: of the command line, ``sys.argv`` by default.
     """
-    parser = argparse.ArgumentParser(
+    parser = CommandLine(
         prog="python -m chroma.atlas", description="Which step of a scheduler generates which resolution, in per cent."
     )
     names = ", ".join(PUBLISHED)
     add = parser.add_argument
     add("scheduler", metavar="SCHEDULER_OR_MODEL", help=f"one of {names}, a path, or a hub's owner/name")
-    add("--steps", type=int, help="of the inference (30)")
+    add("--steps", type=whole_number, help="of the inference (30)")
     add("--pipeline", metavar="CLASS", help="class of diffusers that runs the scheduler, unless known")
-    add("--size", type=int, help="side of the images in pixels, or their height, unless known")
-    add("--width", type=int, help="of the images in pixels, unless they are square")
-    add("--frames", type=int, help="of a video, unless the pipeline's default")
-    add("--latent-factor", type=int, help="pixels that a latent spans, unless known")
-    add("--sigmas", type=float, nargs="+", metavar="S", help="of the steps, falling, in place of the pipeline's")
-    add("--timesteps", type=float, nargs="+", metavar="T", help="of the steps, falling, in place of the pipeline's")
+    add("--size", type=whole_number, help="side of the images in pixels, or their height, unless known")
+    add("--width", type=whole_number, help="of the images in pixels, unless they are square")
+    add("--frames", type=whole_number, help="of a video, unless the pipeline's default")
+    add("--latent-factor", type=whole_number, help="pixels that a latent spans, unless known")
+    add("--sigmas", type=number, nargs="+", metavar="S", help="of the steps, falling, in place of the pipeline's")
+    add("--timesteps", type=number, nargs="+", metavar="T", help="of the steps, falling, in place of the pipeline's")
     add("--json", action="store_true", help="print the rows as JSON")
-    add("--plot", type=Path, metavar="FILE", help="plot the chart into an image file")
+    add("--plot", type=file_path, metavar="FILE", help="plot the chart into an image file")
     args = parser.parse_args(arguments)
     if args.steps is not None and (args.sigmas or args.timesteps):
         parser.error("--steps must be left out where --sigmas or --timesteps say how many there are")

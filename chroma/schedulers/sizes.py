@@ -29,17 +29,26 @@ class Sizes:
         latent_factor: pixels that a latent spans in each direction; 1 for models of pixels.
         temporal_factor: frames of a video that a latent spans.
         patch_size: of the network's configuration.
+        unread: the class of an autoencoder whose latent factor is not known, or whose configuration is missing.
     """
 
     size: int | None = None
     latent_factor: int | None = None
     temporal_factor: int | None = None
     patch_size: int | None = None
+    unread: str | None = None
 
 
 def _halvings(key: str) -> Callable[[Mapping], tuple[int, int]]:
     """One halving between each two blocks; the temporal factor, if any, is a setting."""
-    return lambda config: (2 ** (len(config[key]) - 1), int(config.get("temporal_compression_ratio", 1)))
+    return lambda config: (2 ** (_count(config, key) - 1), int(config.get("temporal_compression_ratio", 1)))
+
+
+def _count(config: Mapping, key: str) -> int:
+    """The number of blocks of a network, one per entry of a list."""
+    if not isinstance(config[key], (list, tuple)) or not config[key]:
+        raise ValueError(f"{key} ({config[key]!r} is not a list of channels)")
+    return len(config[key])
 
 
 def _stated(spatial: int, temporal: int, names: str = "compression_ratio") -> Callable[[Mapping], tuple[int, int]]:
@@ -83,8 +92,8 @@ _VAES: dict[str, Callable[[Mapping], tuple[int, int]]] = {
     "AutoencoderKLLTX2Video": _stated(32, 8),
     "AutoencoderKLLTXVideo": _ltx,
     "AutoencoderKLMagvit": lambda config: (
-        2 ** (len(config["block_out_channels"]) - 1),
-        2 ** (len(config["block_out_channels"]) - 2),
+        2 ** (_count(config, "block_out_channels") - 1),
+        2 ** max(_count(config, "block_out_channels") - 2, 0),
     ),
     "AutoencoderKLMochi": lambda config: (
         math.prod(config.get("spatial_expansions", (2, 2, 2))),
@@ -166,17 +175,26 @@ def sizes_of(configs: Mapping[str, Mapping[str, Any]]) -> Sizes:
     Sizes(size=512, latent_factor=8, temporal_factor=1, patch_size=None)
     """
     network = next((configs[name] for name in NETWORKS if name in configs), {})
+    index = configs.get("model_index", {})
     spatial, temporal = _autoencoder_factors(configs)
-    pipeline = configs.get("model_index", {}).get("_class_name")
-    if spatial is None and (network.get("in_channels") in PIXEL_CHANNELS or _is_of_pixels(pipeline)):
-        spatial = 1
-    if spatial is None and pipeline in PIPELINES and not any(name in configs for name in AUTOENCODERS):
-        spatial = PIPELINES[pipeline].latent_factor  # the decoder of Stable Cascade, say, is another pipeline's
-    return Sizes(_side(network.get("sample_size"), spatial), spatial, temporal, _patch_size(network))
+    unread = _autoencoder_class(configs) if spatial is None else None
+    pipeline = index.get("_class_name")
+    if spatial is None and unread is None:
+        if isinstance(pipeline, str) and pipeline in PIPELINES:
+            spatial = PIPELINES[pipeline].latent_factor  # the decoder of Stable Cascade, say, is another pipeline's
+        elif network.get("in_channels") in PIXEL_CHANNELS:
+            spatial = 1
+    return Sizes(_side(network.get("sample_size"), spatial), spatial, temporal, _patch_size(network), unread)
 
 
-def _is_of_pixels(pipeline: object) -> bool:
-    return isinstance(pipeline, str) and pipeline in PIPELINES and PIPELINES[pipeline].latent_factor == 1
+def _autoencoder_class(configs: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """The class of the autoencoder, also where ``model_index.json`` alone names it; None if there is none."""
+    for name in AUTOENCODERS:
+        listed = configs.get("model_index", {}).get(name)
+        listed = listed[-1] if isinstance(listed, (list, tuple)) and listed else None
+        if name in configs or listed is not None:
+            return str(configs.get(name, {}).get("_class_name", listed or "of no named class"))
+    return None
 
 
 def _autoencoder_factors(configs: Mapping[str, Mapping[str, Any]]) -> tuple[int | None, int | None]:
@@ -190,6 +208,8 @@ def _autoencoder_factors(configs: Mapping[str, Mapping[str, Any]]) -> tuple[int 
         return None, None
     try:
         spatial, temporal = map(int, _VAES[kind](config))
+        if min(spatial, temporal) < 1:
+            raise ValueError(f"its factors: {spatial} pixels and {temporal} frames per latent")
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{name}/config.json of class {kind} lacks or garbles {error}: use the file as it was saved"
