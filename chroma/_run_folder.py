@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ CHECKPOINT = "checkpoint.safetensors"
 CARD = "card.json"
 # what a finished run consists of, beside its card: a pipeline of diffusers
 MODEL = ("model_index.json", "unet", "text_encoder", "tokenizer", "scheduler")
+# how messages name what a run consists of; the rest of the names are the recipe's own
+RUN_FIELDS = {"data": "images or prompts", "start": "the model of init_from"}
 
 
 def check_unfinished(folder: Path) -> None:
@@ -41,7 +43,7 @@ def is_finished(folder: Path, run: dict) -> bool:
 
     Args:
         folder: of the run.
-        run: its recipe and the checksum of its data.
+        run: its recipe, the checksum of its data, and the identity of the model that it starts from, if any.
 
     Returns:
         Whether nothing is left to be written.
@@ -57,9 +59,18 @@ def is_finished(folder: Path, run: dict) -> bool:
 
 
 def _check_same(folder: Path, recorded: dict, run: dict) -> None:
-    named = {"images or prompts" if name == "data" else name: value for name, value in run.items()}
-    if found := differences({**recorded, "images or prompts": recorded.get("data")}, named):
+    if "start" in recorded and "start" in run:  # its identity counts, not the folder that it is in now
+        recorded, run = ({**one, "recipe": {**one["recipe"], "init_from": None}} for one in (recorded, run))
+    if found := differences(_named(recorded), _named(run)):
         raise ValueError(f"{folder} holds another run ({'; '.join(found)}): choose another folder for this run")
+
+
+def _named(run: dict) -> dict:
+    """What a run consists of, by the names that messages have for it."""
+    named = {RUN_FIELDS.get(name, name): value for name, value in run.items()}
+    if isinstance(start := run.get("start"), dict):
+        named[RUN_FIELDS["start"]] = {f"{component} of init_from": value for component, value in start.items()}
+    return named
 
 
 def _read_card(path: Path, remedy: str) -> dict:
@@ -77,7 +88,7 @@ def read_checkpoint(folder: Path, run: dict) -> tuple[dict[str, torch.Tensor], d
 
     Args:
         folder: of the run.
-        run: its recipe and the checksum of its data.
+        run: its recipe, the checksum of its data, and the identity of the model that it starts from, if any.
 
     Returns:
         The tensors and what is on record beside them, or None if there is no checkpoint.
@@ -95,11 +106,68 @@ def read_checkpoint(folder: Path, run: dict) -> tuple[dict[str, torch.Tensor], d
             metadata = file.metadata() or {}
             if not {"run", "record"} <= metadata.keys():
                 raise ValueError(f"{path} is not a checkpoint of a training run: choose another folder for this run")
-            _check_same(folder, json.loads(metadata["run"]), run)
+            recorded, record = (_read_object(path, metadata, key) for key in ("run", "record"))
+            if not isinstance(recorded.get("recipe"), dict):
+                raise _corrupt(path, "its metadata has no recipe")
+            _check_same(folder, recorded, run)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
     except SafetensorError as error:
-        raise ValueError(f"the checkpoint {path} is corrupt ({error}): delete it to start again") from error
-    return tensors, json.loads(metadata["record"])
+        raise _corrupt(path, str(error)) from error
+    _check_record(path, record, recorded["recipe"])
+    return tensors, record
+
+
+def _corrupt(path: Path, what: str) -> ValueError:
+    return ValueError(f"the checkpoint {path} is corrupt ({what}): delete it to start again")
+
+
+def _read_object(path: Path, metadata: dict, key: str) -> dict:
+    try:
+        found = json.loads(metadata[key])
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise _corrupt(path, f"its metadata {key!r} is not a JSON object")
+    return found
+
+
+def _check_record(path: Path, record: dict, recipe: dict) -> None:
+    """Check what is on record beside the tensors, without which no run resumes."""
+    steps = recipe["num_samples"] // recipe["batch_size"]
+    for key, least, most in (("step", 1, steps), ("ema_steps", 1, steps), ("seconds", 0, float("inf"))):
+        value = record.get(key)
+        kinds = (int, float) if key == "seconds" else (int,)
+        if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
+            raise _corrupt(path, f"its {key!r} is {value!r}")
+    if not isinstance(record.get("losses", []), list):
+        raise _corrupt(path, "its 'losses' are not a list")
+
+
+def check_tensors(
+    folder: Path, tensors: Mapping[str, torch.Tensor], expected: Mapping[str, tuple[tuple[int, ...], torch.dtype]]
+) -> None:
+    """Refuse a checkpoint that does not have exactly the tensors that a run resumes from.
+
+    Args:
+        folder: of the run.
+        tensors: of the checkpoint, by name.
+        expected: their shapes and types, by name.
+
+    Raises:
+        ValueError: naming the first tensor that is missing, unknown, of another shape or type, or not finite.
+    """
+    path = folder / CHECKPOINT
+    for name, (shape, dtype) in expected.items():
+        tensor = tensors.get(name)
+        if tensor is None:
+            raise _corrupt(path, f"the tensor {name} is missing")
+        if tensor.shape != shape or tensor.dtype != dtype:
+            found = f"{tensor.dtype} of shape {tuple(tensor.shape)}, and must be {dtype} of shape {shape}"
+            raise _corrupt(path, f"the tensor {name} is {found}")
+        if not tensor.isfinite().all():
+            raise _corrupt(path, f"the tensor {name} has NaN or infinity")
+    if unknown := sorted(tensors.keys() - expected.keys()):
+        raise _corrupt(path, f"the tensor {unknown[0]} is none of this model's")
 
 
 def read_start(recipe: Recipe) -> dict:

@@ -33,10 +33,20 @@ import torch
 from chroma import data
 from chroma._atomic import remove_partials, write_atomically, write_folder
 from chroma._check import check_int, check_pixels, invalid_argument
+from chroma._fingerprint import identify
 from chroma._ownership import owned
 from chroma._processes import accelerator as make_accelerator
 from chroma._provenance import machine
-from chroma._run_folder import CARD, CHECKPOINT, check_start, check_unfinished, is_finished, read_checkpoint, read_start
+from chroma._run_folder import (
+    CARD,
+    CHECKPOINT,
+    check_start,
+    check_tensors,
+    check_unfinished,
+    is_finished,
+    read_checkpoint,
+    read_start,
+)
 from chroma._terminal import CommandLine, file_path, number, one_sentence, print_text, whole_number
 from chroma.losses import mean_square, noise_loss, residual_loss
 from chroma.networks import build_pipeline, unet_settings
@@ -180,10 +190,12 @@ class _Trainer:
         from diffusers.training_utils import EMAModel
 
         self.recipe, self.images, self.folder, self.accelerator = recipe, images, folder, accelerator
+        self.pipe, self.previous = _initial_pipeline(recipe, prompts)
         self.run = {"recipe": dataclasses.asdict(recipe), "data": data.checksum(images, prompts)}
+        if recipe.init_from:  # a path says where a model was, not which it is
+            self.run["start"] = identify(self.pipe)
         self.finished = is_finished(folder, self.run)
         saved = read_checkpoint(folder, self.run)
-        self.pipe, self.previous = _initial_pipeline(recipe, prompts)
         # of the code that runs now, whatever is checked out when the run ends
         self.machine = machine(accelerator.num_processes, accelerator.device.type)
         self.inputs = self.tokenize([*prompts, ""])
@@ -199,6 +211,7 @@ class _Trainer:
         self.step, self.seconds = 0, 0.0
         self.losses: list[list[float]] = []
         if saved:
+            check_tensors(folder, saved[0], _expected_tensors(self.weights, self.model))
             self.step, self.seconds, self.losses = _restore(*saved, self.model, self.optimizer, self.ema)
         self.started = time.monotonic()
         self.net, self.optimizer = self.accelerator.prepare(self.model, self.optimizer)
@@ -482,6 +495,18 @@ def _initial_pipeline(recipe: Recipe, prompts: Sequence[str]) -> tuple[Any, dict
     pipe = models.load(recipe.init_from)
     check_start(pipe, recipe, prompts)
     return pipe, card
+
+
+def _expected_tensors(
+    weights: Sequence[torch.Tensor], model: torch.nn.Module
+) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
+    """The shape and type of each tensor of a checkpoint, by name."""
+    kinds = [(tuple(weight.shape), weight.dtype) for weight in weights]
+    expected = dict(zip((f"model.{name}" for name, _ in model.named_parameters()), kinds, strict=True))
+    for i, kind in enumerate(kinds):
+        expected[f"ema.{i}"] = expected[f"optimizer.{i}.exp_avg"] = expected[f"optimizer.{i}.exp_avg_sq"] = kind
+        expected[f"optimizer.{i}.step"] = (), torch.float32
+    return expected
 
 
 def _restore(

@@ -9,15 +9,18 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch.nn.functional import avg_pool2d, interpolate
 
 from chroma import data, from_scheduler, models, training
+from chroma._fingerprint import identify
 from chroma.data import checksum
 from chroma.exact import EmpiricalPredictor, GaussianPredictor
 from chroma.losses import level_loss, low_loss, noise_loss, residual_loss
@@ -425,6 +428,55 @@ def test_a_truncated_checkpoint_is_refused_by_name(finished):
         training.train(**finished)
 
 
+def broken(path, change):
+    """Change the tensors or the metadata of a checkpoint by hand."""
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    tensors, record = load_file(path), json.loads(metadata["record"])
+    name = next(name for name in tensors if name.startswith("model.unet."))
+    wrong = {
+        "missing": lambda: tensors.pop(name),
+        "missing average": lambda: tensors.pop("ema.0"),
+        "missing moment": lambda: tensors.pop("optimizer.3.exp_avg_sq"),
+        "shape": lambda: tensors.update({name: torch.zeros(3)}),
+        "type": lambda: tensors.update({name: tensors[name].half()}),
+        "nan": lambda: tensors.update({name: torch.full_like(tensors[name], float("nan"))}),
+        "unknown": lambda: tensors.update({"optimizer.x.step": torch.zeros(())}),
+        "step": lambda: record.update(step="two"),
+        "steps": lambda: record.update(step=10**6),
+        "seconds": lambda: record.pop("seconds"),
+    }
+    wrong.get(change, lambda: None)()
+    metadata["record"] = "{" if change == "record" else json.dumps(record)
+    metadata["run"] = {"run": "[]", "recipe": "{}"}.get(change, metadata["run"])
+    save_file(tensors, path, metadata)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("missing", "the tensor model.unet.* is missing"),
+        ("missing average", "the tensor ema.0 is missing"),
+        ("missing moment", "the tensor optimizer.3.exp_avg_sq is missing"),
+        ("shape", r"the tensor model.unet.* is torch.float32 of shape \(3,\), and must be torch.float32 of shape"),
+        ("type", "the tensor model.unet.* is torch.float16 of shape .*, and must be torch.float32"),
+        ("nan", "the tensor model.unet.* has NaN or infinity"),
+        ("unknown", "the tensor optimizer.x.step is none of this model's"),
+        ("step", "its 'step' is 'two'"),
+        ("steps", "its 'step' is 1000000"),
+        ("seconds", "its 'seconds' is None"),
+        ("record", "its metadata 'record' is not a JSON object"),
+        ("run", "its metadata 'run' is not a JSON object"),
+        ("recipe", "its metadata has no recipe"),
+    ],
+)
+def test_a_checkpoint_that_was_changed_by_hand_is_refused_by_the_name_of_what_is_wrong(finished, change, words):
+    path = finished["folder"] / CHECKPOINT
+    broken(path, change)
+    with pytest.raises(ValueError, match=rf"the checkpoint {re.escape(str(path))} is corrupt \({words}.*delete it"):
+        training.train(**finished)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -496,7 +548,21 @@ def test_a_run_that_starts_from_another_begins_with_its_weights_and_keeps_its_ca
     training.train(again, pictures(8), [PROMPT] * 4, tmp_path)
     after = load_file(tmp_path / UNET)
     assert all(torch.equal(before[name], after[name]) for name in before)
-    assert json.loads((tmp_path / "card.json").read_text())["init_from"] == json.loads((low / "card.json").read_text())
+    card = json.loads((tmp_path / "card.json").read_text())
+    assert card["init_from"] == json.loads((low / "card.json").read_text())
+    assert card["start"] == identify(models.load(low)) and all(len(digits) == 64 for digits in card["start"].values())
+
+
+def test_the_start_of_a_run_is_the_model_not_the_folder_that_it_is_in(low, tmp_path):
+    start, moved = (Path(shutil.copytree(low, tmp_path / name)) for name in ("start", "moved"))
+    again = dataclasses.replace(TINY, num_samples=8, init_from=str(start))
+    training.train(again, pictures(8), [PROMPT] * 4, tmp_path / "run")
+    (tmp_path / "run" / "card.json").unlink()  # as if it had been killed before the end
+    training.train(dataclasses.replace(again, init_from=str(moved)), pictures(8), [PROMPT] * 4, tmp_path / "run")
+    weights = load_file(start / UNET)
+    save_file({name: 2 * weight for name, weight in weights.items()}, start / UNET)
+    with pytest.raises(ValueError, match=r"holds another run \(unet of init_from: .* there, .* now\): choose another"):
+        training.train(again, pictures(8), [PROMPT] * 4, tmp_path / "run")
 
 
 @pytest.mark.parametrize(
