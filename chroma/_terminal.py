@@ -8,7 +8,7 @@ import reprlib
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -133,11 +133,15 @@ def print_text(text: str) -> None:
 def _discard_output() -> None:
     """Let what is still buffered for standard output go nowhere, so that Python ends without an error."""
     try:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+        _discard(sys.stdout)
     except (OSError, ValueError):
         sys.stdout = None
+
+
+def _discard(stream: Any) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 @contextmanager
@@ -147,6 +151,7 @@ def one_sentence(parser: ArgumentParser) -> Iterator[None]:
     Args:
         parser: of the command line, whose name begins the sentence.
     """
+    before, sys.stderr = sys.stderr, sys.stderr and _Forgiving(sys.stderr)
     try:
         yield
     except (ValueError, OSError, ImportError) as error:
@@ -159,6 +164,40 @@ def one_sentence(parser: ArgumentParser) -> Iterator[None]:
         _exit(parser, f"there is not enough memory: use smaller numbers ({_words(error)})")
     except KeyboardInterrupt:
         parser.exit(130, f"{parser.prog}: interrupted\n")
+    finally:
+        sys.stderr = before
+
+
+class _Forgiving:
+    """A stream for progress and warnings: once it cannot be written (a full disk, a reader that has gone), it is not.
+
+    Libraries write their progress bars there, at moments when an error would end a finished training.
+    """
+
+    def __init__(self, stream: Any):
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write text, or drop it."""
+        with self._lossy():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Pass on what has been written, or drop it."""
+        with self._lossy():
+            self._stream.flush()
+
+    @contextmanager
+    def _lossy(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError):  # ValueError: the stream is closed
+            with suppress(OSError, ValueError):
+                _discard(self._stream)
 
 
 def _exit(parser: ArgumentParser, sentence: str) -> None:

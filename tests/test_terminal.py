@@ -114,3 +114,23 @@ def test_a_negative_number_is_not_the_name_of_an_option(text):
     parser = CommandLine()
     parser.add_argument("--scale", type=number)
     assert parser.parse_args(["--scale", text]).scale == float(text)
+
+
+BAR = """
+import argparse, sys
+from tqdm import tqdm
+from chroma._terminal import one_sentence
+with one_sentence(argparse.ArgumentParser()):
+    for _ in tqdm(range(3), file=sys.stderr, mininterval=0):
+        print("a warning", file=sys.stderr, flush=True)
+    open("finished", "w").close()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell")
+@pytest.mark.parametrize("shell", ["{} 2> /dev/full", "{} 2> >(true)"])
+def test_progress_that_cannot_be_written_does_not_end_a_run(shell, tmp_path):
+    done = subprocess.run(
+        ["bash", "-c", shell.format(f"{sys.executable} -c '{BAR}'")], cwd=tmp_path, capture_output=True, check=False
+    )
+    assert done.returncode == 0 and (tmp_path / "finished").exists()
