@@ -229,3 +229,32 @@ def test_steps_of_one_s_own_are_charted(capsys):
         with pytest.raises(SystemExit) as stopped:
             main(["sdxl", *options])
         assert stopped.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("flux-dev", {"timesteps": [1000, 500]}, "FluxPipeline takes no timesteps from its caller: pass sigmas"),
+        ("cogvideox-5b", {"sigmas": [1.0, 0.5]}, "CogVideoXPipeline takes no sigmas from its caller: pass timesteps"),
+        ("wan22", {"sigmas": [1.0, 0.5]}, "WanPipeline takes no sigmas from its caller: chart its scheduler without"),
+        ("ltx", {"timesteps": [1000, 500]}, "LTXPipeline takes no timesteps from its caller"),
+        ("sdxl", {"sigmas": [9.0, 1.0], "timesteps": [900, 500]}, "timesteps must be left out where sigmas are given"),
+        (
+            "flux-dev",
+            {"size": 1080, "width": 1920},
+            r"size must be a multiple of 16 \(8 pixels per latent, 2 .*got 1080",
+        ),
+        ("sd3", {"size": 1024, "width": 1000}, "width must be a multiple of 16 .*got 1000"),
+        ("flux-dev", {"sigmas": [1.5, 0.5]}, r"sigmas must be within \(0, 1\] for a flow; got \[1.5, 0.5\]"),
+        ("flux-dev", {"sigmas": [1.0, 0.5, 0.0]}, r"sigmas must be within \(0, 1\] for a flow; got"),
+        ("auraflow", {"sigmas": [14.6, 0.5]}, r"sigmas must be within \(0, 1\] for a flow; got"),
+    ],
+)
+def test_what_no_run_of_the_pipeline_can_do_is_not_charted(name, options, words):
+    with pytest.raises(ValueError, match=words):
+        chart(name, **options)
+
+
+def test_sizes_of_whole_patches_are_charted():
+    for name, size, width in (("flux-dev", 1072, 1920), ("sd15", 520, None), ("sd3", 1024, 1360)):
+        assert chart(name, 4, size, width=width).notes == ()

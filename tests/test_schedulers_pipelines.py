@@ -1,11 +1,14 @@
 """Every pipeline class takes the steps that its own source hands to its scheduler."""
 
+import ast
+import re
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from pipeline_source import Recorder, handed_over, method, sources
 
+from chroma.schedulers._given import TAKE_NEITHER, TAKE_SIGMAS_ALONE, TAKE_TIMESTEPS_ALONE
 from chroma.schedulers.pipelines import PIPELINES, REFUSED, pipeline_inputs, pipeline_plan
 
 WIDTH, HEIGHT, FRAMES, STEPS = 768, 512, 41, 6
@@ -123,3 +126,15 @@ def test_what_a_pipeline_cannot_run_is_refused_in_a_sentence(pipeline, config, o
     lists = {key: value for key, value in own.items() if key != "steps"}
     with pytest.raises(ValueError, match=words):
         pipeline_plan(pipeline, config, steps, width=512, height=512, **lists)
+
+
+@pytest.mark.parametrize("name", sorted(PIPELINES))
+def test_a_pipeline_takes_the_lists_that_are_arguments_of_its_call(name):
+    arguments = {argument.arg for argument in (*method(name).args.args, *method(name).args.kwonlyargs)}
+    sigmas = name not in TAKE_TIMESTEPS_ALONE | TAKE_NEITHER
+    timesteps = name not in TAKE_SIGMAS_ALONE | TAKE_NEITHER
+    assert sigmas == ("sigmas" in arguments)
+    if "timesteps" in arguments and not timesteps:  # an argument that is always in conflict with its sigmas
+        assert re.search(r"retrieve_timesteps\([^)]*sigmas(?!=None)", ast.unparse(method(name)))
+    else:
+        assert timesteps == ("timesteps" in arguments)

@@ -32,8 +32,9 @@ from chroma._hub import download_configs
 from chroma._names import find_named
 from chroma._terminal import CommandLine, file_path, number, one_sentence, print_text, whole_number
 from chroma.pyramid import resolution_label, resolutions, white_noise_shares
+from chroma.schedulers._given import check_accepted
 from chroma.schedulers.handover import plan_steps
-from chroma.schedulers.pipelines import pipeline_plan, pipeline_rule, scheduler_config
+from chroma.schedulers.pipelines import PIPELINES, pipeline_plan, pipeline_rule, scheduler_config
 from chroma.schedulers.published import PUBLISHED
 from chroma.schedulers.sizes import Sizes, read_config, read_configs, sizes_of
 from chroma.schedules import expit
@@ -131,7 +132,11 @@ def chart(
     source = _find(scheduler)
     config = scheduler_config(source.scheduler)
     runs = source.pipeline if pipeline is None else pipeline
+    if runs is not None:
+        pipeline_rule(_class_name(runs))
+        check_accepted(_class_name(runs), sigmas, timesteps)
     side, factor = _latents(source, config, runs, size, latent_factor)
+    _check_patches(source.sizes, runs, factor, height=side * factor, width=width)
     given = sigmas if sigmas is not None else timesteps
     count = len(given) if given is not None else check_int("steps", steps, 1)
     if runs is None:
@@ -223,6 +228,18 @@ def _latents(
     if check_int("size", size, 1) % check_int("latent_factor", factor, 1):
         raise invalid_argument("latent_factor", factor, f"a divisor of the size, {size}")
     return size // factor, factor
+
+
+def _check_patches(sizes: Sizes, pipeline: object, factor: int, *, height: int, width: int | None) -> None:
+    """Refuse images that do not divide into the network's patches: pipelines refuse them too, or cut them to size."""
+    rule = PIPELINES[_class_name(pipeline)] if pipeline is not None else None
+    patch = sizes.patch_size or 1
+    if rule is not None and rule.sized and not (rule.patch_of_network and sizes.patch_size):
+        patch = rule.patch
+    for name, side in (("size", height), ("width", width)):
+        if side is not None and check_int(name, side, 1) % (factor * patch):
+            must = f"a multiple of {factor * patch} ({factor} pixels per latent, {patch} latents per patch)"
+            raise invalid_argument(name, side, must)
 
 
 def _class_name(pipeline: object) -> str:

@@ -227,8 +227,7 @@ def _flow_plan(
     sigmas: Sequence[float] | None,
     timesteps: Sequence[float] | None,
 ) -> Plan:
-    if sigmas is not None and timesteps is not None and len(sigmas) != len(timesteps):
-        raise invalid_argument("timesteps", f"{len(timesteps)} of them", f"as many as the sigmas, {len(sigmas)}")
+    _check_lists(sigmas, timesteps)
     dynamic, count = settings["use_dynamic_shifting"], settings["num_train_timesteps"]
     if dynamic and mu is None:
         mu = flow_mu(settings, tokens)
@@ -260,6 +259,14 @@ def _flow_plan(
     if not ((weights > 0) & (weights <= 1)).all():
         raise unknown_scheduler("a flow whose sigmas are not within (0, 1]", "")
     return distinct_steps(times, flow_log_snr(weights), len(weights), name)
+
+
+def _check_lists(sigmas: Sequence[float] | None, timesteps: Sequence[float] | None) -> None:
+    """Refuse sigmas that a flow cannot have, and lists that do not go together."""
+    if sigmas is not None and not all(0 < sigma <= 1 for sigma in sigmas):
+        raise invalid_argument("sigmas", reprlib.repr(list(sigmas)), "within (0, 1] for a flow")
+    if sigmas is not None and timesteps is not None and len(sigmas) != len(timesteps):
+        raise invalid_argument("timesteps", f"{len(timesteps)} of them", f"as many as the sigmas, {len(sigmas)}")
 
 
 def _lent_plan(name: str, settings: Mapping, steps: int) -> Plan:
