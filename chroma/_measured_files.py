@@ -99,7 +99,7 @@ def read(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
             return dict(json.loads(file.metadata()["run"])), arrays
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{path} is not a whole result of chroma.measure ({error}): delete it to measure again"
+            f"{path} is not a whole result of chroma.measure ({error}): choose another --out, or delete it"
         ) from error
 
 

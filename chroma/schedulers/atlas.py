@@ -32,7 +32,6 @@ from chroma._hub import download_configs
 from chroma._names import find_named
 from chroma._terminal import CommandLine, file_path, number, one_sentence, print_text, whole_number
 from chroma.pyramid import resolution_label, resolutions, white_noise_shares
-from chroma.schedulers._given import check_accepted
 from chroma.schedulers.handover import plan_steps
 from chroma.schedulers.pipelines import PIPELINES, pipeline_plan, pipeline_rule, scheduler_config
 from chroma.schedulers.published import PUBLISHED
@@ -134,7 +133,6 @@ def chart(
     runs = source.pipeline if pipeline is None else pipeline
     if runs is not None:
         pipeline_rule(_class_name(runs))
-        check_accepted(_class_name(runs), sigmas, timesteps)
     side, factor = _latents(source, config, runs, size, latent_factor)
     _check_patches(source.sizes, runs, factor, height=side * factor, width=width)
     given = sigmas if sigmas is not None else timesteps

@@ -17,6 +17,7 @@ import numpy as np
 
 from chroma._check import check_int, invalid_argument
 from chroma.schedulers import _pipeline_rules as rules
+from chroma.schedulers._given import check_accepted
 from chroma.schedulers._pipeline_rules import Inputs, empirical_mu, even_sigmas, linear_quadratic_sigmas
 from chroma.schedulers.handover import plan_steps
 from chroma.schedulers.published import PublishedScheduler
@@ -352,12 +353,14 @@ def pipeline_plan(
         The plan.
 
     Raises:
-        ValueError: for a pipeline whose steps are not known, and for what its scheduler does not accept.
+        ValueError: for a pipeline whose steps are not known, for lists that it does not take from its caller, and for
+            what its scheduler does not accept.
 
     >>> schnell = {"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 1.0}
     >>> pipeline_plan("FluxPipeline", schnell, 4, width=1024, height=1024).timesteps
     array([1000.,  750.,  500.,  250.])
     """
+    check_accepted(_name_of(pipeline), sigmas, timesteps)
     sizes = {"latent_factor": latent_factor, "temporal_factor": temporal_factor, "patch_size": patch_size}
     inputs = pipeline_inputs(pipeline, scheduler, steps, width=width, height=height, frames=frames, **sizes)
     if sigmas is not None or timesteps is not None:
