@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import chroma_cache
 import pytest
 
 pytestmark = pytest.mark.slow  # each build of a book takes seconds
@@ -85,25 +87,92 @@ def book(tmp_path):
     return Book(tmp_path)
 
 
-def test_an_edit_of_the_package_executes_its_notebooks_again_and_undoing_it_does_not(book):
+def test_what_a_page_depends_on_executes_it_again_and_nothing_else_does(book):
+    package = book.folder / "chroma"
+    (package / "other.py").write_text("unused = 1\n")
     assert (book.published(), book.runs) == (1, 1)
     assert (book.published(), book.runs) == (1, 1)  # unchanged
 
-    package = book.folder / "chroma/__init__.py"
-    os.utime(package, (0, 0))
+    os.utime(package / "__init__.py", (0, 0))
     assert (book.published(), book.runs) == (1, 1)  # touched, not changed
+
+    (package / "other.py").write_text("unused = 2\n")  # the page does not import it
+    assert (book.published(), book.runs) == (1, 1)
 
     book.set_number(2)
     assert (book.published(), book.runs) == (2, 2)
 
-    (book.folder / "chroma/data.bin").write_bytes(b"new data")
+    (package / "data.bin").write_bytes(b"new data")
     assert (book.published(), book.runs) == (2, 3)
 
-    (book.folder / "chroma/data.bin").unlink()
+    (package / "data.bin").unlink()
     book.set_number(1)
     assert (book.published(), book.runs) == (1, 3)  # as it was at first
 
-    assert (book.published(CHROMA_IMAGES="elsewhere"), book.runs) == (1, 4)
+    (package / "__init__.py").write_text("from chroma.other import NUMBER\n")
+    (package / "other.py").write_text("NUMBER = 4\n")
+    assert (book.published(), book.runs) == (4, 4)
+    (package / "other.py").write_text("NUMBER = 5\n")  # by way of another module
+    assert (book.published(), book.runs) == (5, 5)
+
+    assert (book.published(CHROMA_IMAGES="elsewhere"), book.runs) == (5, 6)
+
+
+def test_every_import_that_happens_is_one_that_is_found():
+    """A module loads only modules that its source names, however it is written: all of them, in one interpreter."""
+    program = """
+import builtins, importlib, json, pathlib, sys
+edges, original = set(), builtins.__import__
+
+def noting(name, globals=None, locals=None, fromlist=(), level=0):
+    before = set(sys.modules)
+    module = original(name, globals, locals, fromlist, level)
+    importer = (globals or {}).get("__name__", "")
+    if importer.startswith("chroma"):
+        found = importlib.util.resolve_name("." * level + name, (globals or {}).get("__package__")) if level else name
+        inner = [f"{found}.{one}" for one in fromlist or () if f"{found}.{one}" in sys.modules]
+        edges.update((importer, one) for one in [found, *inner] if one.startswith("chroma"))
+    return module
+
+builtins.__import__ = noting
+for file in sorted(pathlib.Path("chroma").rglob("*.py")):
+    if file.stem != "__main__":
+        importlib.import_module(".".join(file.with_suffix("").parts).removesuffix(".__init__"))
+print(json.dumps(sorted(edges)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    edges = json.loads(done.stdout.splitlines()[-1])
+    assert len(edges) > 200
+    for importer, imported in edges:
+        assert imported in chroma_cache.page_modules(ROOT, CELL.format(importer)), (importer, imported)
+
+
+CELL = """```{{code-cell}} ipython3
+import {}
+```
+"""
+
+
+def test_a_page_depends_on_what_its_cells_import():
+    designing = chroma_cache.page_modules(ROOT, CELL.format("chroma.design"))
+    assert {"chroma", "chroma.design", "chroma.schedules"} <= designing
+    assert not {"chroma.training", "chroma.explorer", "chroma.measure"} & designing
+    lazily = chroma_cache.page_modules(
+        ROOT, CELL.replace("import {}", "from chroma import {}").format("Linear, plotting")
+    )
+    assert {"chroma.schedules", "chroma.plotting.style", "chroma.plotting.paper"} <= lazily
+    everything = chroma_cache.page_modules(ROOT, CELL.format("chroma\n%timeit 1"))
+    assert {"chroma.training", "chroma.explorer", "chroma.measure"} <= everything
+
+
+def test_scripts_of_the_explorer_count_for_its_pages_alone():
+    def data(module):
+        modules = chroma_cache.page_modules(ROOT, CELL.format(module))
+        return {file.name for file in chroma_cache._data_files(ROOT, modules)}
+
+    assert "CHECKSUMS.json" in data("chroma.design")
+    assert not any(name.endswith(".js") for name in data("chroma.design"))
+    assert any(name.endswith(".js") for name in data("chroma.explorer"))
 
 
 @pytest.mark.parametrize(

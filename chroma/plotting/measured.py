@@ -260,6 +260,6 @@ def half_points(measured: Mapping[str, Estimate], predicted: Mapping[str, npt.Ar
             levels, estimate.value, error, fmt=marker, color=line.get_color(), label=name, markersize=6, capsize=2
         )
     ax.set(xlabel="resolution of the band", ylabel="log-SNR at which half is resolved")
-    ax.set_xticks(levels, [level_name(size, level) for level in levels])
+    ax.set_xticks(levels, [level_name(size, level) for level in range(len(levels))])
     ax.legend(fontsize=8.5, title="measured; dashed: predicted", title_fontsize=8.5)
     return figure
