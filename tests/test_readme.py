@@ -8,8 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from chroma import Cosine, adjusted_time
+from chroma import Cosine, adjusted_time, data
+from chroma.pyramid import downsample
 from chroma.recipes import RECIPES
+from chroma.schedulers.published import PUBLISHED
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -21,15 +23,30 @@ def test_every_make_target_named_exists():
     assert {"book", "test"} <= named <= targets
 
 
-def test_the_code_runs_and_gives_the_number_it_states(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)  # it saves a picture
+def test_the_code_runs_and_prints_the_numbers_it_states(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
     code = "\n".join(re.findall(r"```python\n(.*?)```", README, re.S))
     scope = {}
     exec(code, scope)
-    stated = float(re.search(r"16x16 picture inside: ([\d.]+)", code)[1])
-    assert round(float(scope["adjusted_time"](scope["Cosine"](), 0.8, level=2)), 3) == stated
-    assert Image.open("owl.png").size == (256, 256)
-    assert scope["predictor"](torch.zeros(1, 3, 64, 64), 0.0).shape == (1, 3, 64, 64)
+    stated = re.search(r"^# (\[[\d. ]+\]):", code, re.M)[1]
+    assert capsys.readouterr().out.strip() == stated
+    assert scope["last"].x0.shape == (1, 3, 32, 32) and torch.isfinite(scope["last"].x0).all()
+
+
+def test_the_variance_it_states_is_what_the_picture_keeps():
+    photograph = torch.from_numpy(data.photograph(size=256))
+    mean = photograph.mean((-1, -2), keepdim=True)
+    kept = (downsample(photograph, 4) - mean).square().mean() / (photograph - mean).square().mean()
+    stated = re.search(r"keeps (\d+) % of its variance, the noise ([\d.]+) %", README)
+    assert [f"{100 * kept:.0f}", f"{100 / 256:.1f}"] == [stated[1], stated[2]]
+
+
+def test_it_can_be_read_in_a_minute():
+    assert len(README.splitlines()) <= 90
+
+
+def test_it_counts_the_published_models():
+    assert int(re.search(r"knows (\d+) published models", README)[1]) == len(PUBLISHED)
 
 
 def test_the_training_commands_name_recipes_that_there_are():
@@ -43,10 +60,11 @@ def test_the_times_given_for_the_figure_are_those_of_its_levels():
     assert [f"{first:.2f}", f"{last:.2f}"] == [stated[1], stated[2]]
 
 
-def test_every_path_in_the_table_exists():
-    for path in re.findall(r"^\| `([^|]*?)` \|", README, re.M):
-        for part in path.split("`, `"):
-            assert (ROOT / part).exists(), part
+def test_every_path_exists():
+    paths = re.findall(r"`((?:book|chroma|tests)/[\w./-]*|[A-Z]+\.\w+|[\w]+\.lock|environment\.yml)`", README)
+    assert len(paths) > 10
+    for path in paths:
+        assert (ROOT / path).exists(), path
 
 
 @pytest.mark.usefixtures("site")
