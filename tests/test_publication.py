@@ -27,20 +27,20 @@ LOOKED_UP = ("glossary", "equations", "status", "running")
 
 
 @pytest.mark.parametrize("source", READING, ids=lambda source: source.stem)
-def test_a_page_opens_with_its_time_and_what_to_know_and_closes_with_a_summary(source):
+def test_a_page_opens_with_its_time_and_what_to_know_and_closes_with_takeaways(source):
     text = source.read_text(encoding="utf-8")
     opening = f"\n{text}".split("\n# ")[1].split("\n## ")[0]
     assert re.search(r"^\*[^*\n]*(minutes?\b|Play|To look things up)", opening, re.M | re.I), "time to read"
-    summary = text.split("\n## Summary\n")[1]
-    assert len(summary.split()) > 5
-    assert "](" in summary, "where to go next"
+    takeaways = re.split(r"\n## (?:Takeaways|Summary)\n", text)[1]
+    assert len(takeaways.split()) > 5
+    assert "](" in takeaways, "where to go next"
 
 
 def test_at_least_six_pages_have_exercises_with_folded_solutions():
     with_exercises = [source for source in NOTEBOOKS if "\n## Exercises\n" in source.read_text(encoding="utf-8")]
     assert len(with_exercises) >= 6
     for source in with_exercises:
-        section = source.read_text(encoding="utf-8").split("\n## Exercises\n")[1].split("\n## Summary")[0]
+        section = re.split(r"\n## (?:Takeaways|Summary)", source.read_text("utf-8").split("\n## Exercises\n")[1])[0]
         solutions = section.count("tags: [hide-cell]")
         assert solutions == len(re.findall(r"^\d+\. ", section, re.M)) > 0, source.stem
         assert solutions == section.count(":::{dropdown} Solution "), source.stem
