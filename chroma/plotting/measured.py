@@ -203,7 +203,7 @@ def resolved_fractions(
 
 @styled
 def band_variances(sets: Mapping[str, Estimate], size: int) -> Figure:
-    """Plot V_m / 4^m of several sets of images against resolution; the paper's r_m assumes that it is constant.
+    """Plot V_m / 4^m of several sets of images against resolution: constant for a 1/f^2 spectrum.
 
     Args:
         sets: name -> the band variances V_m, (levels,), the last one that of the mean
@@ -226,7 +226,7 @@ def band_variances(sets: Mapping[str, Estimate], size: int) -> Figure:
         value, error = variance.value[:-1] / scale, variance.standard_error[:-1] / scale
         ax.errorbar(levels, value, 2 * error, fmt=marker, label=name, markersize=5, linewidth=1.4, capsize=2)
     ax.axhline(1, color="#777777", linewidth=1)
-    ax.annotate("what the paper's $r_m$ assumes", (0, 1), (0, -11), textcoords="offset points", fontsize=8.5)
+    ax.annotate("Vₘ = 4ᵐ", (0, 1), (0, -11), textcoords="offset points", fontsize=8.5)
     ax.set(yscale="log", xlabel="resolution", ylabel="band variance Vₘ / 4ᵐ")
     ax.set_xticks(levels, [level_name(size, level) for level in levels])
     ax.legend(fontsize=8.5, loc="upper right", bbox_to_anchor=(1, 0.93))
