@@ -165,14 +165,26 @@ def test_a_page_depends_on_what_its_cells_import():
     assert {"chroma.training", "chroma.explorer", "chroma.measure"} <= everything
 
 
-def test_scripts_of_the_explorer_count_for_its_pages_alone():
-    def data(module):
-        modules = chroma_cache.page_modules(ROOT, CELL.format(module))
-        return {file.name for file in chroma_cache._data_files(ROOT, modules)}
+def data_of(source):
+    files = chroma_cache._data_files(ROOT, chroma_cache.page_modules(ROOT, source), source)
+    return {file.relative_to(ROOT / "chroma").as_posix() for file in files}
 
-    assert "CHECKSUMS.json" in data("chroma.design")
-    assert not any(name.endswith(".js") for name in data("chroma.design"))
-    assert any(name.endswith(".js") for name in data("chroma.explorer"))
+
+def test_scripts_of_the_explorer_count_for_its_pages_alone():
+    designing, exploring = (data_of(CELL.format(module)) for module in ("chroma.design", "chroma.explorer"))
+    assert not any(name.endswith(".js") for name in designing)
+    assert any(name.endswith(".js") for name in exploring)
+
+
+def test_weights_count_for_the_pages_that_name_their_model_and_for_those_that_go_through_all():
+    def models(source):
+        return {name.split("/")[1] for name in data_of(source) if name.startswith("weights/") and name.count("/") > 1}
+
+    named = {"photos-32"}
+    assert models(CELL.format("chroma.models") + "`photos-32`") == named
+    assert models(CELL.format("chroma.models\nchroma.models.BUNDLED")) > named
+    by_default = models(CELL.format("chroma.notebook.settings"))  # whose default is one of the emoji models
+    assert "emoji-32" in by_default and "photos-32" not in by_default
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,17 @@ from safetensors.torch import load_file, save_file
 from tiny import tiny
 
 from chroma import from_scheduler, models
-from chroma.data import SCENE_STYLES, checksum, prompt, scenes, training_drawings
+from chroma.data import (
+    SCENE_STYLES,
+    checksum,
+    dead_leaves,
+    dead_leaves_variance,
+    prompt,
+    scenes,
+    training_drawings,
+)
+from chroma.exact import GaussianPredictor
+from chroma.losses import noise_loss
 from chroma.predictors import Guided, UNetPredictor, cascade, from_pipeline, residual_part
 from chroma.process import add_noise, predict_x0
 from chroma.pyramid import band_energy
@@ -135,6 +145,19 @@ def test_photos_32_knows_styles_of_photographs_that_it_has_never_seen():
         errors.append((x0_hat - x0).square().mean((1, 2, 3)).view(-1, 3).mean(1).numpy())  # of each photograph
     gain = errors[1] - errors[0]
     assert gain.mean() > 4 * gain.std() / len(gain) ** 0.5  # standard errors over photographs
+
+
+@pytest.mark.parametrize("slope", [1.6, 2.0, 2.4])
+def test_networks_of_dead_leaves_know_more_than_their_spectrum(slope):
+    """Edges are no part of a spectrum: the best denoiser that knows it alone is worse on images never seen."""
+    images = torch.from_numpy(dead_leaves(32, 64, slope, seed=1)).float()
+    spectrum = GaussianPredictor(torch.zeros(3, 32, 32), dead_leaves_variance(32, slope))
+    network = from_pipeline(models.load(f"dead-leaves-{slope}"))
+    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
+    for log_snr in (-2.0, 0.0, 2.0):
+        z = torch.full((64,), log_snr)
+        gain = noise_loss(spectrum, images, noise, z) - noise_loss(network, images, noise, z)
+        assert gain.mean() > 4 * gain.std() / 8  # standard errors over 64 images
 
 
 def test_what_a_model_cost_includes_the_run_that_it_started_from():

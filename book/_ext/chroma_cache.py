@@ -38,8 +38,10 @@ MARKED = """```{{code-cell}} ipython3
 ```
 
 """
-# data that one part of the package alone reads; all other data counts for every page
+# data that one part of the package alone reads; all other data, but for weights, counts for every page
 OWN_DATA = {"explorer": f"{PACKAGE}.explorer"}
+WEIGHTS = "weights"
+LISTS = {f"{PACKAGE}.models", f"{PACKAGE}.recipes"}  # modules that name every model and load none by themselves
 
 
 def environment_fingerprint() -> str:
@@ -67,7 +69,7 @@ def page_fingerprint(root: Path, source: str) -> str:
         16 hexadecimal digits.
     """
     modules = page_modules(root, source)
-    files = [_module_file(root, module) for module in sorted(modules)] + list(_data_files(root, modules))
+    files = [_module_file(root, module) for module in sorted(modules)] + list(_data_files(root, modules, source))
     return _digest([(file.relative_to(root).as_posix(), _sha256(file, file.stat().st_mtime_ns)) for file in files])
 
 
@@ -145,12 +147,21 @@ def _module_file(root: Path, module: str) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-def _data_files(root: Path, modules: set[str]) -> Iterator[Path]:
-    """The files of the package that are no modules, and that these modules may read."""
+def _data_files(root: Path, modules: set[str], source: str) -> Iterator[Path]:
+    """The files of the package that are no modules, and that a page with these modules may read.
+
+    The weights of a model count where the page, or one of its modules, has the start of its name ("emoji-"), and where
+    the page goes through all bundled models.
+    """
+    texts = [source, *(_module_file(root, module).read_text(encoding="utf-8") for module in modules - LISTS)]
+    text = "\n".join(texts)
     for file in sorted((root / PACKAGE).rglob("*")):
         if file.is_file() and file.suffix != ".py" and "__pycache__" not in file.parts:
-            owner = OWN_DATA.get(file.relative_to(root / PACKAGE).parts[0])
-            if owner is None or owner in modules:
+            part, *inner = file.relative_to(root / PACKAGE).parts
+            if part == WEIGHTS and inner:
+                if "BUNDLED" in source or re.split(r"(?=\d)", inner[0])[0] in text:
+                    yield file
+            elif OWN_DATA.get(part) is None or OWN_DATA[part] in modules:
                 yield file
 
 

@@ -49,9 +49,10 @@ def bundle(run: Path) -> None:
         raise FileNotFoundError(f"{run} has no card.json: finish the run with `python -m chroma.training` first")
     card = json.loads((run / "card.json").read_text(encoding="utf-8"))
     recipe = card["recipe"]
-    if not recipe["residual"] and recipe.get("dataset", "drawings") == "drawings":
+    dataset = recipe.get("dataset", "drawings")
+    if not recipe["residual"] and dataset == "drawings":
         card["accuracy"] = accuracy(models.load(run))
-    elif not recipe["residual"]:
+    elif not recipe["residual"] and dataset == "scenes":
         card["nearest_scene"] = nearest_scene(models.load(run))
     shutil.rmtree(WEIGHTS / run.name, ignore_errors=True)
     shutil.copytree(run, WEIGHTS / run.name, ignore=shutil.ignore_patterns(CHECKPOINT, "*.partial"))
