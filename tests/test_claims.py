@@ -1,13 +1,15 @@
-"""The ledger of claims: each verdict agrees with its value, and each value is the one that its page measures."""
+"""The ledger of claims: verdicts agree with types and values, and each value is the one that its page measures."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
 import pytest
 import records
+import store_records
 
 ROOT = Path(__file__).parents[1]
 
@@ -15,6 +17,32 @@ LEDGER = records.ledger()
 BY_ID = {entry["id"]: entry for entry in LEDGER}
 EXECUTED = records.EXECUTED
 MEASURED = [entry for entry in LEDGER if entry["verdict"] != "needs-model"]
+EVIDENCE = [entry for entry in LEDGER if entry["type"] in records.EVIDENCE]
+ERRATA = [entry for entry in LEDGER if entry["type"] == "erratum"]
+PROSE = [ROOT / "README.md", *sorted((ROOT / "book").glob("*.md"))]
+NUMBERS = ["none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+
+# Rows of evidence that were measured without a standard error. The list may only become shorter.
+WITHOUT_ERROR = {
+    "fig-1-low",
+    "fig-1-high",
+    "fig-1-low-gaussian",
+    "fig-1-high-gaussian",
+    "fig-1-low-set",
+    "fig-4-null",
+    "fig-8-alignment",
+    "sec-4.2-upscaling",  # all samples succeed, so that the stored error is 0
+    "eq-24-sum",
+    "fig-6-time-noise-exact",
+    "fig-7-order",
+    "fig-7-eta",
+    "fig-9-order",
+    "fig-9-eta",
+    "sec-5-training-style",
+    "sec-5-training-content",
+    "sec-5-spectrum-guidance",
+    "sec-5-weights",
+}
 
 # A value that a network generates may differ between processors, because every step of a trajectory is rounded. The
 # value has to be within four standard errors of the stored one or, if there is no error, within a tenth of it.
@@ -23,6 +51,11 @@ MAX_ERRORS, MAX_RELATIVE = 4.0, 0.1
 
 def entry_id(entry):
     return entry["id"]
+
+
+def texts(entry):
+    """The words of a row."""
+    return [entry["claim"], entry.get("note", ""), entry.get("because", "")]
 
 
 @cache
@@ -34,9 +67,10 @@ def measured():
 def test_the_ledger_has_at_least_25_claims_with_all_keys_and_unique_ids():
     assert len(LEDGER) >= 25
     assert len(BY_ID) == len(LEDGER)
-    wanted = {"id", "where", "claim", "expected", "value", "stderr", "count", "tolerance", "verdict", "page"}
+    optional = {"because", "note"}
     for entry in LEDGER:
-        assert wanted <= entry.keys() <= wanted | {"note"}, entry["id"]
+        assert set(store_records.KEYS) - optional <= entry.keys() <= set(store_records.KEYS), entry["id"]
+        assert entry["type"] in records.TYPES, entry["id"]
         assert entry["verdict"] in records.VERDICTS, entry["id"]
         assert entry["tolerance"] >= 0, entry["id"]
         assert (ROOT / "book" / f"{entry['page']}.md").is_file(), entry["id"]
@@ -45,12 +79,89 @@ def test_the_ledger_has_at_least_25_claims_with_all_keys_and_unique_ids():
 @pytest.mark.parametrize("entry", MEASURED, ids=entry_id)
 def test_a_verdict_agrees_with_the_stored_value(entry):
     is_met = records.meets(entry)
-    assert is_met == (entry["verdict"] in ("holds", "caveat")), f"{entry['value']} for {entry['expected']}"
+    assert is_met == (entry["verdict"] in records.MET), f"{entry['value']} for {entry['expected']}"
     assert entry["verdict"] != "caveat" or entry.get("note"), "a caveat needs a note"
     # a bound is met, or missed, by more than two standard errors
     if entry["stderr"] and str(entry["expected"])[0] in "<>":
         bound = float(str(entry["expected"])[1:])
         assert abs(entry["value"] - bound) > 2 * entry["stderr"]
+
+
+@pytest.mark.parametrize("entry", LEDGER, ids=entry_id)
+def test_only_evidence_can_have_every_verdict(entry):
+    if entry["type"] == "erratum":
+        assert entry["verdict"] == "contradicted" and entry.get("note"), "a misprint needs its correction as a note"
+    elif entry["type"] not in records.EVIDENCE:
+        assert entry["verdict"] in records.MET
+
+
+def test_what_the_paper_found_on_its_own_models_is_not_contradicted_by_other_models():
+    contradicted = {entry["id"] for entry in LEDGER if entry["verdict"] == "contradicted"}
+    assert [entry["id"] for entry in LEDGER if entry["type"] == "re-run" and entry["id"] in contradicted] == []
+
+
+def test_no_measurement_is_judged_by_two_rows():
+    values = Counter((entry["page"], abs(entry["value"])) for entry in EVIDENCE if entry["value"] is not None)
+    assert [key for key, count in values.items() if count > 1] == []
+
+
+def test_every_measured_row_of_evidence_has_an_error_apart_from_a_list_that_only_becomes_shorter():
+    measured = [entry for entry in EVIDENCE if entry["value"] is not None]
+    without = {entry["id"] for entry in measured if not (entry["stderr"] and entry["count"])}
+    assert without - WITHOUT_ERROR == set(), "give record.claim a standard error and a count of independent units"
+    assert WITHOUT_ERROR - without == set(), "take these off WITHOUT_ERROR"
+    assert len(WITHOUT_ERROR) <= 18
+
+
+@pytest.mark.parametrize("entry", [e for e in EVIDENCE if e["tolerance"]], ids=entry_id)
+def test_a_tolerance_of_a_row_of_evidence_has_a_reason(entry):
+    assert entry.get("because")
+
+
+@pytest.mark.parametrize("entry", EVIDENCE, ids=entry_id)
+def test_a_bound_other_than_no_change_has_a_reason(entry):
+    bound = re.fullmatch(r"[<>] (.*)", str(entry["expected"]))
+    assert bound is None or float(bound[1]) in (0, 1) or entry.get("because")
+
+
+@pytest.mark.parametrize("entry", LEDGER, ids=entry_id)
+def test_a_row_does_not_refer_to_a_row_of_another_type(entry):
+    before = [e for e in LEDGER[: LEDGER.index(entry)] if e["type"] == entry["type"]]
+    refers = re.search(
+        r"^The same\b(?! data)|\bas above\b|^As above|^\W*\.\.\.|row above|next row", "\n".join(texts(entry)), re.M
+    )
+    assert not refers or before or "next row" in refers[0]
+
+
+def test_every_type_and_verdict_is_explained_on_the_page_of_claims():
+    text = (ROOT / "book/claims.md").read_text(encoding="utf-8")
+    assert re.findall(r"^:::\{claims\} (.*)$", text, re.M) == list(records.TYPES)
+    for verdict in records.VERDICTS.values():
+        assert f"\n| {verdict.sign} {verdict.name} |" in text
+
+
+@pytest.mark.parametrize("page", ["README.md", "book/intro.md"])
+def test_the_front_pages_give_the_numbers_of_the_ledger(page):
+    words = " ".join((ROOT / page).read_text(encoding="utf-8").split())
+    assert records.summary(LEDGER) in words
+
+
+@pytest.mark.parametrize("page", PROSE, ids=lambda page: page.stem)
+def test_the_number_of_misprints_in_the_text_is_that_of_the_ledger(page):
+    stated = re.findall(r"\b(\w+) \[?misprints\b", page.read_text(encoding="utf-8"), re.I)
+    stated = [word.lower() for word in stated if word.lower() in NUMBERS or word.isdigit()]
+    assert set(stated) <= {NUMBERS[len(ERRATA)], str(len(ERRATA))}
+
+
+def test_the_page_of_misprints_has_a_section_for_each_and_records_no_other():
+    text = (ROOT / "book/slips.md").read_text(encoding="utf-8")
+    sections = re.split(r"^## \d+\. ", text, flags=re.M)[1:]
+    recorded = [
+        set(re.findall(r'record\.claim\("([^"]+)"', section)) & {e["id"] for e in ERRATA} for section in sections
+    ]
+    assert all(len(ids) == 1 for ids in recorded)
+    assert set.union(*recorded) == {entry["id"] for entry in ERRATA}
+    assert re.findall(r"^## (\d+)\. ", text, re.M) == [str(n + 1) for n in range(len(ERRATA))]
 
 
 @pytest.mark.parametrize("entry", [e for e in LEDGER if e["verdict"] == "needs-model"], ids=entry_id)
@@ -82,7 +193,7 @@ def test_the_page_of_claims_publishes_every_one_with_its_verdict():
     for entry in LEDGER:
         row = re.search(rf'<tr[^>]*id="claim-{re.escape(entry["id"])}".*?</tr>', html, re.S)
         assert row, entry["id"]
-        assert entry["verdict"].replace("-", " ") in row[0], entry["id"]
+        assert records.VERDICTS[entry["verdict"]].name in row[0], entry["id"]
         assert "—" not in row[0] or entry["verdict"] == "needs-model", entry["id"]
 
 

@@ -33,20 +33,32 @@ PAGES = {
     ),
     "book/figure-2": "# Two\n\nBy Eq 1 (Figure 1). `Eq 1` in code stays.\n\n| size |\n|---|\n| 8×8 |\n",
     "book/excerpt": "# Excerpt\n\n:::{excerpt} figure-1 fig-1\n:::\n",
-    "book/claims": "# Claims\n\n:::{claims}\n:::\n",
+    "book/claims": "# Claims\n\n:::{claims-summary}\n:::\n\n:::{claims} re-run\n:::\n\n:::{claims} erratum\n:::\n",
     "book/status": "# Status\n\n:::{status}\n:::\n",
     "book/last": "# Last\n\nNothing.\n",
 }
 LEDGER = [
     {
         "id": "mean",
+        "type": "re-run",
         "where": "Eq 1",
         "claim": "The mean.",
         "expected": "< 1",
-        "tolerance": 0.0,
-        "verdict": "holds",
+        "tolerance": 0.1,
+        "verdict": "not reproduced",
         "page": "figure-1",
-    }
+        "because": "It is a mean.",
+    },
+    {
+        "id": "sum",
+        "type": "erratum",
+        "where": "Eq 2",
+        "claim": "The sum.",
+        "expected": 1,
+        "tolerance": 0.0,
+        "verdict": "contradicted",
+        "page": "figure-2",
+    },
 ]
 PIXEL = (
     b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\0\0\0\0:~\x9bU\0\0\0\nIDATx\x9cc`\0\0\0\2\0\1H\xaf\xa4q\0\0\0\0"
@@ -93,7 +105,7 @@ class SmallBook:
 
 @contextmanager
 def small_book(folder: Path) -> Iterator[SmallBook]:
-    """A small book with a ledger of one claim, and the record of an executed page that measured it."""
+    """A small book with a ledger of two claims, and the record of an executed page that measured one of them."""
     glued = folder / "_build/jupyter_execute/book/figure-1.glue.json"
     glued.parent.mkdir(parents=True)
     claim = repr(json.dumps({"value": 0.25, "stderr": 0.01, "count": 1000}))
@@ -199,7 +211,33 @@ def test_an_excerpt_without_a_figure_is_a_warning(book, arguments):
 def test_the_table_of_claims_shows_the_values_that_pages_recorded(built):
     row = re.search(r'<tr[^>]* id="claim-mean".*?</tr>', built.html("book/claims"), re.S)[0]
     assert "0.25 ± 0.01 (n = 1,000)" in row
-    assert "✓ holds" in row
+    assert "≠ not reproduced" in row
+    assert "Why this tolerance: It is a mean." in row
+
+
+def test_the_claims_of_each_type_have_a_table_of_their_own(built):
+    tables = re.findall(r'<table class="claims.*?</table>', built.html("book/claims"), re.S)
+    assert [re.findall(r'id="claim-(\w+)"', table) for table in tables] == [["mean"], ["sum"]]
+
+
+def test_a_table_of_claims_without_a_type_has_all_of_them(book):
+    book.write("book/claims", "# Claims\n\n:::{claims}\n:::\n")
+    book.build()
+    assert re.findall(r'id="claim-(\w+)"', book.html("book/claims")) == ["mean", "sum"]
+
+
+def test_a_table_of_claims_of_an_unknown_type_is_a_warning(book):
+    book.write("book/claims", "# Claims\n\n:::{claims} slip\n:::\n")
+    _, warnings = book.build()
+    assert "no rows of the type 'slip'; use one of ['re-run', 'ours'" in warnings
+
+
+def test_the_summary_of_the_claims_counts_the_evidence_apart(built):
+    text = re.sub(r"<[^>]+>", "", built.html("book/claims"))
+    assert (
+        "Of 1 row of evidence, none holds, none holds with a caveat, none is contradicted, 1 is not reproduced" in text
+    )
+    assert "0 derivations, 0 checks of the code and 1 misprint" in text
 
 
 def test_a_recorded_claim_that_the_ledger_does_not_list_is_a_warning(book):

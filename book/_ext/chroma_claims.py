@@ -1,4 +1,7 @@
-"""Sphinx extension: the ledger of claims as a table (``{claims}``), with the values that the pages measured.
+"""Sphinx extension: the ledger of claims as tables, with the values that the pages measured.
+
+``{claims} ours`` shows the rows of the type "ours", ``{claims}`` all rows. ``{claims-summary}`` shows in two sentences
+how many rows have which verdict.
 
 A value is known only after every page has been executed. Until then a placeholder stands in its cell, which a
 post-transform replaces.
@@ -6,7 +9,6 @@ post-transform replaces.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,31 +34,39 @@ class MeasuredValue(nodes.General, nodes.Element):
 
 
 class Claims(SphinxDirective):
-    """Show the ledger as a table, one row per claim."""
+    """Show the rows of one type, or all rows, as a table."""
+
+    optional_arguments = 1
+    final_argument_whitespace = True
 
     def run(self) -> list[nodes.Node]:
-        """Return the totals and the table."""
+        """Return the table."""
         self.env.note_dependency(str(records.CLAIMS))
         self.env.note_reread()  # its values change with other pages
-        ledger = records.ledger()
+        wanted = self.arguments or list(records.TYPES)
+        ledger = [entry for entry in records.ledger() if entry["type"] in wanted]
+        if not ledger:
+            raise self.error(f"book/claims.yml has no rows of the type {wanted[0]!r}; use one of {list(records.TYPES)}")
         group = nodes.tgroup("", cols=len(COLUMNS))
         group += [nodes.colspec(colwidth=width) for width in COLUMNS.values()]
         group += nodes.thead("", _row(*([nodes.paragraph("", title)] for title in COLUMNS)))
         group += nodes.tbody("", *(self.claim_row(entry) for entry in ledger))
-        table = nodes.table("", group, classes=["claims"])
-        return [*self.parse_text_to_nodes(totals(ledger)), table]
+        return [nodes.table("", group, classes=["claims"])]
 
     def claim_row(self, entry: dict[str, Any]) -> nodes.row:
         """Return the row of one claim, with a placeholder for its value."""
-        parts = [entry["claim"], f"*{entry['where']}*", *([entry["note"]] if "note" in entry else [])]
         tolerance = f" ± {entry['tolerance']:g}" if entry["tolerance"] else ""
-        verdict = f"{records.VERDICTS[entry['verdict']].sign} {entry['verdict'].replace('-', ' ')}"
+        parts = [entry["claim"], f"*{entry['where']}*", *([entry["note"]] if "note" in entry else [])]
+        if "because" in entry:
+            parts.append(f"Why this {'tolerance' if tolerance else 'bound'}: {entry['because']}")
+        verdict = records.VERDICTS[entry["verdict"]]
+        classes = ["verdict", entry["verdict"].replace(" ", "-")]
         link = self.parse_text_to_nodes(f"[{entry['page']}]({entry['page']}.md)") if entry.get("page") else []
         row = _row(
             self.parse_text_to_nodes("\n\n".join(parts)),
             [nodes.paragraph("", f"{entry['expected']}{tolerance}")],
             [MeasuredValue(claim=entry["id"])],
-            [nodes.paragraph("", verdict, classes=["verdict", entry["verdict"]]), *link],
+            [nodes.paragraph("", f"{verdict.sign} {verdict.name}", classes=classes), *link],
         )
         row["ids"].append(f"claim-{entry['id']}")
         return row
@@ -67,16 +77,19 @@ def _row(*cells: Sequence[nodes.Node]) -> nodes.row:
     return nodes.row("", *(nodes.entry("", *cell) for cell in cells))
 
 
-def totals(ledger: list[dict[str, Any]]) -> str:
-    """Say in Markdown how many claims have which verdict.
+class ClaimsSummary(SphinxDirective):
+    """Show how many rows have which verdict.
 
-    A book that was built with other settings than its own does not measure what the verdicts are about, and says so.
+    A book that was built with other settings than its own does not measure what the verdicts are about, and shows that.
     """
-    if Settings() != SETTINGS:
-        return "**This book was built with settings of its own: the verdicts are not about these values.**"
-    counts = Counter(entry["verdict"] for entry in ledger)
-    parts = ", ".join(f"**{counts[name]}** {verdict.verb}" for name, verdict in records.VERDICTS.items())
-    return f"Of {len(ledger)}, {parts}."
+
+    def run(self) -> list[nodes.Node]:
+        """Return the sentences."""
+        self.env.note_dependency(str(records.CLAIMS))
+        text = records.summary(records.ledger())
+        if Settings() != SETTINGS:
+            text = "**This book was built with settings of its own: the verdicts are not about these values.**"
+        return self.parse_text_to_nodes(text)
 
 
 def format_value(entry: dict[str, Any]) -> str:
@@ -122,6 +135,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     """Register with Sphinx."""
     app.add_node(MeasuredValue)
     app.add_directive("claims", Claims)
+    app.add_directive("claims-summary", ClaimsSummary)
     app.add_post_transform(MeasuredValues)
     app.connect("env-updated", check_ledger)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

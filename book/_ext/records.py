@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,18 +20,35 @@ EXECUTED = ROOT / "_build" / "jupyter_execute"
 
 
 class Verdict(NamedTuple):
-    """A verdict on a claim: its sign in the table, and the verb in "25 hold"."""
+    """A verdict on a claim: its sign and name in the table, and the predicates in "1 holds" and "25 hold"."""
 
     sign: str
-    verb: str
+    name: str
+    of_one: str
+    of_many: str
+
+    def predicate(self, count: int) -> str:
+        """Return the number of rows with this verdict and the predicate, such as "25 hold"."""
+        return f"{count or 'none'} {self.of_many if count > 1 else self.of_one}"
 
 
 VERDICTS = {
-    "holds": Verdict("✓", "hold"),
-    "caveat": Verdict("≈", "hold with a caveat"),
-    "fails": Verdict("✗", "fail"),
-    "needs-model": Verdict("?", "need a model"),
+    "holds": Verdict("✓", "holds", "holds", "hold"),
+    "caveat": Verdict("≈", "holds with a caveat", "holds with a caveat", "hold with a caveat"),
+    "contradicted": Verdict("✗", "contradicted", "is contradicted", "are contradicted"),
+    "not reproduced": Verdict("≠", "not reproduced", "is not reproduced", "are not reproduced"),
+    "needs-model": Verdict("?", "needs a model", "needs a model", "need a model"),
 }
+MET = ("holds", "caveat")  # the verdicts on a value that is as expected
+
+TYPES = {  # type of a row: what one and many of them are called in a sentence
+    "re-run": ("repeated experiment", "repeated experiments"),
+    "ours": ("question of the book", "questions of the book"),
+    "algebra": ("derivation", "derivations"),
+    "package check": ("check of the code", "checks of the code"),
+    "erratum": ("misprint", "misprints"),
+}
+EVIDENCE = ("re-run", "ours")  # a measurement decides these; the others cannot come out otherwise
 MEASURED = ("value", "stderr", "count")
 
 
@@ -76,6 +94,28 @@ def glued(folder: Path, kind: str) -> dict[str, tuple[str, str]]:
 def numbers(folder: Path, kind: str) -> dict[str, tuple[str, dict[str, Any]]]:
     """Read the records of the kinds "claim" or "data" as numbers: the page and the numbers of each by its name."""
     return {name: (page, json.loads(text)) for name, (page, text) in glued(folder, kind).items()}
+
+
+def summary(entries: list[dict[str, Any]]) -> str:
+    """Return two sentences: the verdicts on the rows of evidence, and the numbers of the other rows.
+
+    Args:
+        entries: Entries of the ledger.
+    """
+    types = Counter(entry["type"] for entry in entries)
+    verdicts = Counter(entry["verdict"] for entry in entries if entry["type"] in EVIDENCE)
+    total = sum(verdicts.values())
+    found = _listed([verdict.predicate(verdicts[name]) for name, verdict in VERDICTS.items()])
+    others = _listed([f"{types[name]} {TYPES[name][types[name] != 1]}" for name in TYPES if name not in EVIDENCE])
+    return (
+        f"Of {total} row{'s' if total != 1 else ''} of evidence, {found} that this book does not have. "
+        f"The ledger also has {others}, which no measurement decides and which do not count as evidence."
+    )
+
+
+def _listed(parts: list[str]) -> str:
+    """Join the parts of a list in a sentence."""
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def ledger() -> list[dict[str, Any]]:

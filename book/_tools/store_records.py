@@ -20,7 +20,10 @@ sys.path.append(str(Path(__file__).parents[1] / "_ext"))
 import records
 
 REFERENCE = records.ROOT / "tests" / "reference"
-KEYS = ("id", "where", "claim", "expected", "value", "stderr", "count", "tolerance", "verdict", "page", "note")
+KEYS = (
+    *("id", "type", "where", "claim", "expected", "value", "stderr", "count", "tolerance", "verdict", "page"),
+    *("because", "note"),
+)
 
 
 def rounded(number: float | None) -> float | None:
