@@ -135,9 +135,17 @@ def test_a_row_does_not_refer_to_a_row_of_another_type(entry):
 
 def test_every_type_and_verdict_is_explained_on_the_page_of_claims():
     text = (ROOT / "book/claims.md").read_text(encoding="utf-8")
+    for one, _ in records.TYPES.values():
+        assert f"\n| {one} |" in text
     assert re.findall(r"^:::\{claims\} (.*)$", text, re.M) == list(records.TYPES)
     for verdict in records.VERDICTS.values():
         assert f"\n| {verdict.sign} {verdict.name} |" in text
+
+
+def test_the_page_of_claims_states_that_nothing_is_contradicted_only_while_that_is_so():
+    text = (ROOT / "book/claims.md").read_text(encoding="utf-8")
+    contradicted = [entry["id"] for entry in EVIDENCE if entry["verdict"] == "contradicted"]
+    assert ("No measurement contradicts the paper" in text) == (not contradicted)
 
 
 def test_the_front_page_of_the_book_gives_the_numbers_of_the_ledger():
