@@ -3,7 +3,8 @@
 jupyter-cache identifies a notebook by its code cells alone, so an edited package would leave old figures in place.
 Here the cache *folder* is named by a fingerprint of what all pages depend on (Python, the installed packages, the
 environment), and each notebook gets a first cell, which is not shown, with a fingerprint of what this page depends on:
-the modules of the package that its cells import, with all modules that these import in turn, and the data.
+the modules of the package that its cells import, with all modules that these import in turn, the data, and the ledgers
+(book/*.yml) that its cells name.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ PACKAGE = "chroma"
 MAX_CACHES = 4  # the current one and the latest others, so that going back to an earlier state costs nothing
 MAX_NOTEBOOKS = 250  # in a cache: some six states of each page
 CODE_CELL = re.compile(r"^(`{3,})\{code-cell\}.*?$(.*?)^\1\s*?$", re.M | re.S)
+LEDGER = re.compile(r'"([\w-]+\.yml)"')  # a file beside the page that its cells read
 CELL_OPTIONS = re.compile(r"\A\s*(---\n.*?\n---\n|(:.*\n)+)", re.S)
 MARKED = """```{{code-cell}} ipython3
 :tags: [remove-cell]
@@ -70,6 +72,8 @@ def page_fingerprint(root: Path, source: str) -> str:
     """
     modules = page_modules(root, source)
     files = [_module_file(root, module) for module in sorted(modules)] + list(_data_files(root, modules, source))
+    read = {root / "book" / name for cell in code_cells(source) for name in LEDGER.findall(cell)}
+    files += sorted(file for file in read if file.is_file())
     return _digest([(file.relative_to(root).as_posix(), _sha256(file, file.stat().st_mtime_ns)) for file in files])
 
 

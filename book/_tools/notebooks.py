@@ -19,6 +19,7 @@ from pybtex.database import parse_file
 
 sys.path.append(str(Path(__file__).parents[1] / "_ext"))
 
+import neighbours
 import records
 
 BOOK = Path(__file__).parents[1]
@@ -66,6 +67,14 @@ def plain_block(match: re.Match[str]) -> str:
             return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
         case "glue:figure" | "provenance":
             return body
+        case "neighbours":
+            entries = [entry for entry in neighbours.ledger() if entry["topic"] == title]
+            rows = [
+                f"| {entry['claim']} | {neighbours.expectation(entry)} | {neighbours.measurement(entry)} "
+                f"| {entry['verdict'].replace('-', ' ')} |"
+                for entry in entries
+            ]
+            return "\n".join(["| claim | expected | computed | verdict |", "| --- | --- | --- | --- |", *rows])
         case "button-ref":
             return f"[{body}]({title}.md)"
         case "div":  # the picture that stands on paper for the explorer, which a notebook runs

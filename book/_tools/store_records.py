@@ -1,7 +1,7 @@
 """Store what the last build of the book measured: ``python book/_tools/store_records.py``, or ``make reference``.
 
-Run it once every change has been looked at. The values of the claims go to book/claims.yml, and the data behind each
-figure goes to tests/reference/<figure>.json.
+Run it once every change has been looked at. The values of the claims go to book/claims.yml, those of the claims of
+other works to book/neighbours.yml, and the data behind each figure goes to tests/reference/<figure>.json.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from chroma.notebook.settings import SETTINGS, Settings
 
 sys.path.append(str(Path(__file__).parents[1] / "_ext"))
 
+import neighbours
 import records
 
 REFERENCE = records.ROOT / "tests" / "reference"
@@ -42,6 +43,18 @@ def store_claims(executed: Path) -> None:
     records.CLAIMS.write_text(f"{comments[0] if comments else ''}\n{text}", encoding="utf-8")
 
 
+def store_neighbours(executed: Path) -> None:
+    """Write the values of the claims of other works into book/neighbours.yml, if their page was executed."""
+    if not records.glued(executed, "neighbour"):
+        return
+    comments = re.match(r"(#.*\n)*", neighbours.LEDGER.read_text(encoding="utf-8"))
+    entries = neighbours.with_values(neighbours.ledger(), executed)
+    for entry in entries:
+        entry |= {"value": rounded(entry["value"]), "stderr": rounded(entry["stderr"])}
+    text = "\n".join(yaml.safe_dump([entry], sort_keys=False, allow_unicode=True, width=110) for entry in entries)
+    neighbours.LEDGER.write_text(f"{comments[0] if comments else ''}\n{text}", encoding="utf-8")
+
+
 def store_figure_data(executed: Path) -> None:
     """Write the data behind each figure into tests/reference, in place of what is there."""
     REFERENCE.mkdir(exist_ok=True)
@@ -53,7 +66,7 @@ def store_figure_data(executed: Path) -> None:
 
 
 def store(executed: Path = records.EXECUTED) -> None:
-    """Store the values of the claims and the data behind the figures.
+    """Store the values of the claims, also of other works, and the data behind the figures.
 
     Args:
         executed: The folder of the executed pages.
@@ -64,6 +77,7 @@ def store(executed: Path = records.EXECUTED) -> None:
     if Settings() != SETTINGS:
         raise ValueError(f"CHROMA_* variables select {SETTINGS}: unset them, build the book and store its own values")
     store_claims(executed)
+    store_neighbours(executed)
     store_figure_data(executed)
 
 

@@ -3,10 +3,11 @@
 Records are stored in the executed notebook (with MyST-NB's `glue`), where the build of the book reads them. They become
 the provenance below a figure and the values on the page of claims. Tests compare them with the stored data and values.
 
-A page records a figure and a claim with::
+A page records a figure, a claim, and a claim of another work with::
 
     record.figure("figure-mine", figure, {"emoji-32": pipe}, seed=0, samples=64)
     record.claim("sec-4.2-mine", estimate)
+    record.neighbour("speed-align", 0.0)
 """
 
 from __future__ import annotations
@@ -119,3 +120,33 @@ def claim(
         "count": None if count is None else int(count),
     }
     glue(f"claim {name}", json.dumps(numbers), display=False)
+
+
+def neighbour(
+    name: str, value: float | np.ndarray | Estimate, stderr: float | None = None, count: int | None = None
+) -> None:
+    """Record the value that a page computed for a claim of another work, of ``book/neighbours.yml``.
+
+    Args:
+        name: the id of the claim.
+        value: a number, or an estimate of one, which includes its standard error and count.
+        stderr: the standard error of a number, if it has one.
+        count: the number of samples behind a number, if it has one.
+
+    Raises:
+        ValueError: for a value that is not finite.
+
+    >>> neighbour("speed-align", float("inf"))
+    Traceback (most recent call last):
+    ...
+    ValueError: value must be a finite number, for the claim speed-align; got inf
+    """
+    if isinstance(value, Estimate):
+        return neighbour(name, float(value.value), float(value.standard_error), value.count)
+    if not np.isfinite(float(value)):
+        raise invalid_argument("value", value, f"a finite number, for the claim {name}")
+    from myst_nb import glue
+
+    error, size = None if stderr is None else float(stderr), None if count is None else int(count)
+    numbers = {"value": float(value), "stderr": error, "count": size}
+    glue(f"neighbour {name}", json.dumps(numbers), display=False)
