@@ -54,12 +54,13 @@ class Neighbours(SphinxDirective):
         place = f"{{cite:t}}`{entry['work']}`, {entry['place']}{unseen}. Here: {entry['ours']}."
         bound = f"Tolerance: {entry['because']}" if entry["tolerance"] else f"Bound: {entry['because']}"
         parts = [entry["claim"], place, bound, *([entry["note"]] if "note" in entry else [])]
-        verdict = f"{neighbours.SIGNS[entry['verdict']]} {entry['verdict'].replace('-', ' ')}"
+        verdict = records.VERDICTS[entry["verdict"]]
+        classes = ["verdict", entry["verdict"].replace(" ", "-")]
         row = _row(
             self.parse_text_to_nodes("\n\n".join(parts)),
             [nodes.paragraph("", neighbours.expectation(entry))],
             [ComputedValue(claim=entry["id"])],
-            [nodes.paragraph("", verdict, classes=["verdict", entry["verdict"]])],
+            [nodes.paragraph("", f"{verdict.sign} {verdict.name}", classes=classes)],
         )
         row["ids"].append(f"neighbour-{entry['id']}")
         return row

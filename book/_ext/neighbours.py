@@ -13,8 +13,6 @@ import yaml
 
 LEDGER = records.ROOT / "book" / "neighbours.yml"
 PAGE = "neighbours"
-SIGNS = {"holds": "✓", "caveat": "≈", "contradicted": "✗", "not-reproduced": "?"}  # verdict -> its sign in a table
-MET = ("holds", "caveat")  # the verdicts of a value that is as expected
 
 
 def ledger() -> list[dict[str, Any]]:

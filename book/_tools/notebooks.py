@@ -71,7 +71,7 @@ def plain_block(match: re.Match[str]) -> str:
             entries = [entry for entry in neighbours.ledger() if entry["topic"] == title]
             rows = [
                 f"| {entry['claim']} | {neighbours.expectation(entry)} | {neighbours.measurement(entry)} "
-                f"| {entry['verdict'].replace('-', ' ')} |"
+                f"| {entry['verdict']} |"
                 for entry in entries
             ]
             return "\n".join(["| claim | expected | computed | verdict |", "| --- | --- | --- | --- |", *rows])
