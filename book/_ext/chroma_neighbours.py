@@ -50,7 +50,7 @@ class Neighbours(SphinxDirective):
 
     def claim_row(self, entry: dict[str, Any]) -> nodes.row:
         """Return the row of one claim, with a placeholder for its value."""
-        unseen = "" if entry["confirmed"] else " (place from memory: not confirmed)"
+        unseen = "" if entry["confirmed"] else " (place not confirmed)"
         place = f"{{cite:t}}`{entry['work']}`, {entry['place']}{unseen}. Here: {entry['ours']}."
         bound = f"Tolerance: {entry['because']}" if entry["tolerance"] else f"Bound: {entry['because']}"
         parts = [entry["claim"], place, bound, *([entry["note"]] if "note" in entry else [])]
