@@ -162,8 +162,9 @@ def _data_files(root: Path, modules: set[str], source: str) -> Iterator[Path]:
     for file in sorted((root / PACKAGE).rglob("*")):
         if file.is_file() and file.suffix != ".py" and "__pycache__" not in file.parts:
             part, *inner = file.relative_to(root / PACKAGE).parts
-            if part == WEIGHTS and inner:
-                if "BUNDLED" in source or re.split(r"(?=\d)", inner[0])[0] in text:
+            if part == WEIGHTS:
+                # beside the folders of the models there are checksums alone, which no output depends on
+                if len(inner) > 1 and ("BUNDLED" in source or re.split(r"(?=\d)", inner[0])[0] in text):
                     yield file
             elif OWN_DATA.get(part) is None or OWN_DATA[part] in modules:
                 yield file
