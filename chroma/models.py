@@ -3,7 +3,8 @@ r"""Bundled and pretrained pipelines behind one loader, and one view of what a p
 Small models travel inside the package (`BUNDLED`), each a ``diffusers.IFPipeline``, the paper's class of model. Their
 names give the side of their images in pixels; those called residual predict what one downsampling loses (Eqs 21 and 23)
 and are parts of a cascade. Those called emoji memorise 512 drawings; photos-32 learns photographs in three styles, some
-of which are held out (`chroma.data.scenes`). The card of each says how it was trained.
+of which are held out (`chroma.data.scenes`); dead-leaves-2.0 and the like learn discs of 32 x 32 pixels whose spectral
+slope is in the name (`chroma.data.dead_leaves`). The card of each says how it was trained.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ BUNDLED = (
     "emoji-16-residual",
     "emoji-8",
     "photos-32",
+    "dead-leaves-2.0",
+    "dead-leaves-2.4",
 )
 
 

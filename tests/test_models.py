@@ -147,7 +147,7 @@ def test_photos_32_knows_styles_of_photographs_that_it_has_never_seen():
     assert gain.mean() > 4 * gain.std() / len(gain) ** 0.5  # standard errors over photographs
 
 
-@pytest.mark.parametrize("slope", [1.6, 2.0, 2.4])
+@pytest.mark.parametrize("slope", [2.0, 2.4])
 def test_networks_of_dead_leaves_know_more_than_their_spectrum(slope):
     """Edges are no part of a spectrum: the best denoiser that knows it alone is worse on images never seen."""
     images = torch.from_numpy(dead_leaves(32, 64, slope, seed=1)).float()
