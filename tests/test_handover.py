@@ -184,11 +184,11 @@ def test_lists_that_the_user_gives_are_set_as_diffusers_sets_them(config, given)
             "sigmas must be a list of at least one finite number",
         ),
         ("FlowMatchEulerDiscreteScheduler", {"timesteps": ["a"]}, "timesteps must be a list of numbers"),
-        ("FlowMatchEulerDiscreteScheduler", {"sigmas": [1.0, 0.5, 0.0]}, "steps must be of images with noise in them"),
+        ("FlowMatchEulerDiscreteScheduler", {"sigmas": [1.0, 0.5, 0.0]}, r"sigmas must be within \(0, 1\] for a flow"),
         (
             "FlowMatchEulerDiscreteScheduler",
             {"sigmas": [14.6, 0.5]},
-            "its weights of image and noise are not all finite and positive",
+            r"sigmas must be within \(0, 1\] for a flow; got \[14.6, 0.5\]",
         ),
         (
             "FlowMatchEulerDiscreteScheduler",

@@ -172,7 +172,7 @@ def sizes_of(configs: Mapping[str, Mapping[str, Any]]) -> Sizes:
         ValueError: for an autoencoder whose configuration lacks what its class needs.
 
     >>> sizes_of({"unet": {"sample_size": 64, "in_channels": 4}, "vae": {"block_out_channels": [128, 256, 512, 512]}})
-    Sizes(size=512, latent_factor=8, temporal_factor=1, patch_size=None)
+    Sizes(size=512, latent_factor=8, temporal_factor=1, patch_size=None, unread=None)
     """
     network = next((configs[name] for name in NETWORKS if name in configs), {})
     index = configs.get("model_index", {})
