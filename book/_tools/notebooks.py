@@ -77,6 +77,9 @@ def plain_block(match: re.Match[str]) -> str:
             return "\n".join(["| claim | expected | computed | verdict |", "| --- | --- | --- | --- |", *rows])
         case "button-ref":
             return f"[{body}]({title}.md)"
+        case "grid":  # of cards, each a link with a line of text
+            cards = re.findall(r"\{grid-item-card\} (.*)\n:link: (\S+)\n:link-type: doc\n(.*)", body)
+            return "\n".join(f"- [{name}]({page}.md): {words}" for name, page, words in cards)
         case "div":  # the picture that stands on paper for the explorer, which a notebook runs
             return ""
     raise ValueError(f"the directive {kind!r} has no plain Markdown yet: add it to `plain_block`")
