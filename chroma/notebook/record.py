@@ -108,18 +108,7 @@ def claim(
     ...
     ValueError: value must be a finite number, for the claim eq-17-order; got nan
     """
-    if isinstance(value, Estimate):
-        return claim(name, float(value.value), float(value.standard_error), value.count)
-    if not np.isfinite(float(value)):
-        raise invalid_argument("value", value, f"a finite number, for the claim {name}")
-    from myst_nb import glue
-
-    numbers = {
-        "value": float(value),
-        "stderr": None if stderr is None else float(stderr),
-        "count": None if count is None else int(count),
-    }
-    glue(f"claim {name}", json.dumps(numbers), display=False)
+    _number("claim", name, value, stderr, count)
 
 
 def neighbour(
@@ -141,12 +130,22 @@ def neighbour(
     ...
     ValueError: value must be a finite number, for the claim speed-align; got inf
     """
+    _number("neighbour", name, value, stderr, count)
+
+
+def _number(
+    kind: str, name: str, value: float | np.ndarray | Estimate, stderr: float | None, count: int | None
+) -> None:
+    """Store a number with its standard error and count, under its kind and name."""
     if isinstance(value, Estimate):
-        return neighbour(name, float(value.value), float(value.standard_error), value.count)
+        return _number(kind, name, float(value.value), float(value.standard_error), value.count)
     if not np.isfinite(float(value)):
         raise invalid_argument("value", value, f"a finite number, for the claim {name}")
     from myst_nb import glue
 
-    error, size = None if stderr is None else float(stderr), None if count is None else int(count)
-    numbers = {"value": float(value), "stderr": error, "count": size}
-    glue(f"neighbour {name}", json.dumps(numbers), display=False)
+    numbers = {
+        "value": float(value),
+        "stderr": None if stderr is None else float(stderr),
+        "count": None if count is None else int(count),
+    }
+    glue(f"{kind} {name}", json.dumps(numbers), display=False)
