@@ -239,7 +239,8 @@ def eq_25(schedule: Schedule, eta: float, as_printed: bool = False) -> list[Weig
     Args:
         schedule: whose time it is.
         eta: the share of the time that is still to come at the switch.
-        as_printed: number the prompts as Eq 25 does, where prompt 2 comes first (the paper does not say which is which).
+        as_printed: number the prompts as Eq 25 does, where prompt 2 is active first; the paper does not say which
+            prompt that is.
 
     Returns:
         The two weights.
