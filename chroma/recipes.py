@@ -130,7 +130,7 @@ HELD_OUT_LEAVES = 512
 SMALL = Recipe(
     block_out_channels=(16, 32, 64, 128),
     layers_per_block=(0, 1, 1, 1),
-    num_samples=160_000,
+    num_samples=64_000,
     batch_size=32,
     ema_decay=0.999,
     mixed_precision="no",
@@ -146,12 +146,21 @@ RECIPES = {
         ema_decay=0.999,
         dataset="scenes",
     ),
+    "photos-64-residual": replace(
+        SMALL,
+        size=64,
+        residual=True,
+        block_out_channels=(16, 32, 64, 96, 128),
+        layers_per_block=(0, 1, 1, 1, 1),
+        dataset="scenes",
+    ),
     **{
         f"photos-32-{schedule}": replace(SMALL, schedule=schedule, dataset="scenes")
         for schedule in ("linear", "cosine", "natural")
     },
+    "photos-32-epsilon": replace(SMALL, prediction_type="epsilon", dataset="scenes"),
     **{
-        f"dead-leaves-{slope}": replace(SMALL, num_samples=64_000, dataset="dead-leaves", slope=slope)
+        f"dead-leaves-{slope}": replace(SMALL, dataset="dead-leaves", slope=slope)
         for slope in (1.6, 2.0, 2.4)
     },
     "emoji-32-first": Recipe(high_noise_fraction=0.5),
