@@ -152,6 +152,7 @@ RECIPES = {
         residual=True,
         block_out_channels=(16, 32, 64, 96, 128),
         layers_per_block=(0, 1, 1, 1, 1),
+        num_samples=40_000,
         dataset="scenes",
     ),
     **{
