@@ -1,9 +1,10 @@
 r"""Bundled and pretrained pipelines behind one loader, and one view of what a pipeline is.
 
-Small models travel inside the package (`BUNDLED`), each a ``diffusers.IFPipeline``, the paper's class of model. Their
-names give the side of their images in pixels; those called residual predict what one downsampling loses (Eqs 21 and 23)
-and are parts of a cascade. Those called emoji memorise 512 drawings; photos-32 learns photographs in three styles, some
-of which are held out (`chroma.data.scenes`); dead-leaves-2.0 and the like learn discs of 32 x 32 pixels whose spectral
+Small models have names (`BUNDLED`), each a ``diffusers.IFPipeline``, the paper's class of model. Some travel inside the
+wheel, all of them in the repository; `load` fetches the others once, from the release, and verifies them. A name gives
+the side of the images in pixels; models called residual predict what one downsampling loses (Eqs 21 and 23) and are
+parts of a cascade. Those called emoji memorise 512 drawings; photos-32 learns photographs in three styles, some of
+which are held out (`chroma.data.scenes`); dead-leaves-2.0 and the like learn discs of 32 x 32 pixels whose spectral
 slope is in the name (`chroma.data.dead_leaves`). The card of each says how it was trained.
 """
 
@@ -20,11 +21,11 @@ from typing import Any, Protocol
 import torch
 
 from chroma._check import invalid_argument
-from chroma._files import WEIGHTS, read_verified
 from chroma._fingerprint import fingerprint
 from chroma._hub import download_pipeline
 from chroma._inputs import check_inputs
 from chroma._names import find_named
+from chroma._weights import files_of, verified_folder
 from chroma.schedulers.config import from_scheduler
 from chroma.schedules import Schedule
 
@@ -211,7 +212,7 @@ def load(
         ValueError: for a name that is none of the three or may be two, bundled weights that are not those on record, a
             pipeline that does not load (naming the file or component at fault), and an unknown `offload`.
         FileNotFoundError: if a bundled file is missing, naming it.
-        OSError: if the hub cannot be reached.
+        OSError: if the hub, or the release that has the files of a model, cannot be reached.
 
     >>> type(load("emoji-8")).__name__
     'IFPipeline'
@@ -254,7 +255,7 @@ def card(name: str) -> dict:
     """
     if name not in BUNDLED:
         raise invalid_argument("name", name, f"one of {', '.join(map(repr, BUNDLED))}")
-    return json.loads((_verified(name) / "card.json").read_text(encoding="utf-8"))
+    return json.loads((verified_folder(name) / "card.json").read_text(encoding="utf-8"))
 
 
 def training_cost(name: str) -> tuple[int, float]:
@@ -287,17 +288,7 @@ def num_bytes(name: str) -> int:
     >>> num_bytes("emoji-8") // 10**6  # megabytes
     9
     """
-    record = json.loads((WEIGHTS / "CHECKSUMS.json").read_text(encoding="utf-8"))
-    return sum(entry["bytes"] for file, entry in record.items() if file.startswith(f"{name}/"))
-
-
-def _verified(name: str) -> Path:
-    """The folder of a bundled model, once each of its files has been found to be the one on record."""
-    record = json.loads((WEIGHTS / "CHECKSUMS.json").read_text(encoding="utf-8"))
-    for file in record:
-        if file.startswith(f"{name}/"):
-            read_verified(WEIGHTS, file, "reinstall the package")
-    return WEIGHTS / name
+    return sum(entry["bytes"] for entry in files_of(name).values())
 
 
 def _bundled(name: str, dtype: torch.dtype) -> Any:
@@ -305,7 +296,7 @@ def _bundled(name: str, dtype: torch.dtype) -> Any:
 
     # no safety checker nor watermark was ever part of it
     absent = dict.fromkeys(("safety_checker", "feature_extractor", "watermarker"))
-    return IFPipeline.from_pretrained(_verified(name), dtype=dtype, requires_safety_checker=False, **absent)
+    return IFPipeline.from_pretrained(verified_folder(name), dtype=dtype, requires_safety_checker=False, **absent)
 
 
 @contextmanager

@@ -160,10 +160,7 @@ RECIPES = {
         for schedule in ("linear", "cosine", "natural")
     },
     "photos-32-epsilon": replace(SMALL, prediction_type="epsilon", dataset="scenes"),
-    **{
-        f"dead-leaves-{slope}": replace(SMALL, dataset="dead-leaves", slope=slope)
-        for slope in (1.6, 2.0, 2.4)
-    },
+    **{f"dead-leaves-{slope}": replace(SMALL, dataset="dead-leaves", slope=slope) for slope in (1.6, 2.0, 2.4)},
     "emoji-32-first": Recipe(high_noise_fraction=0.5),
     "emoji-32": Recipe(
         num_samples=60_000, learning_rate=1e-3, high_noise_fraction=0.5, init_from="runs/emoji-32-first"

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny import tiny
 
-from chroma import from_scheduler, models
+from chroma import _weights, from_scheduler, models
 from chroma.data import (
     SCENE_STYLES,
     checksum,
@@ -44,8 +44,8 @@ def pipe():
 @pytest.fixture
 def weights(tmp_path, monkeypatch):
     """A copy of the weights that a test may spoil."""
-    shutil.copytree(models.WEIGHTS, tmp_path / "weights")
-    monkeypatch.setattr(models, "WEIGHTS", tmp_path / "weights")
+    shutil.copytree(_weights.WEIGHTS, tmp_path / "weights")
+    monkeypatch.setattr(_weights, "WEIGHTS", tmp_path / "weights")
     return tmp_path / "weights"
 
 
@@ -166,15 +166,15 @@ def test_what_a_model_cost_includes_the_run_that_it_started_from():
 
 
 def test_the_weights_are_half_precision_safetensors_on_record():
-    record = json.loads((models.WEIGHTS / "CHECKSUMS.json").read_text())
-    files = {file.relative_to(models.WEIGHTS).as_posix() for file in models.WEIGHTS.rglob("*") if file.is_file()}
+    record = json.loads((_weights.WEIGHTS / "CHECKSUMS.json").read_text())
+    files = {file.relative_to(_weights.WEIGHTS).as_posix() for file in _weights.WEIGHTS.rglob("*") if file.is_file()}
     assert files == {*record, "CHECKSUMS.json"}
     assert sum(entry["bytes"] for entry in record.values()) < 130e6
     assert not [file for file in files if file.endswith((".bin", ".pt", ".pkl", ".ckpt"))]
 
 
 def test_it_reloads_in_stock_diffusers_where_this_project_is_not(tmp_path):
-    shutil.copytree(models.WEIGHTS / "emoji-32", tmp_path / "model")
+    shutil.copytree(_weights.WEIGHTS / "emoji-32", tmp_path / "model")
     program = """
 import sys, torch
 sys.modules["chroma"] = None
