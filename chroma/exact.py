@@ -54,6 +54,19 @@ def _eigenvectors(name: str, covariances: np.ndarray) -> tuple[torch.Tensor, tor
     return torch.from_numpy(np.maximum(values, 0)), torch.from_numpy(vectors)
 
 
+def _selected(subset: ArrayLike | torch.Tensor, count: int, kind: str) -> np.ndarray:
+    """Convert indices or a boolean mask of `count` images or components to indices."""
+    index = np.asarray(subset)
+    if index.dtype == bool and index.shape == (count,):
+        index = np.flatnonzero(index)
+    if not index.size:
+        raise ValueError(f"subset: no {kind} is selected; select at least one")
+    if index.ndim != 1 or index.dtype.kind not in "iu" or index.min() < 0 or index.max() >= count:
+        must = f"indices from 0 to {count - 1}, or a boolean mask of length {count}"
+        raise invalid_argument("subset", subset, must)
+    return index
+
+
 class GaussianPredictor:
     r"""The exact predictor of Gaussian data whose bands (`chroma.pyramid.bands`) are independent.
 
@@ -132,26 +145,6 @@ class GaussianPredictor:
             [noise_scale / (signal_scale**2 * v + noise_scale**2) * part for part, v in coefficients]
         )
 
-    def log_likelihood(self, x: torch.Tensor, log_snr: float) -> torch.Tensor:
-        """Compute the log-likelihood of noised images, but for a constant that all Gaussians of this shape share.
-
-        Args:
-            x: noised images, (B, C, H, W).
-            log_snr: of all images.
-
-        Returns:
-            (B,), in double precision.
-        """
-        _check_shape(x, self.mean.shape)
-        signal_scale, noise_scale = _clamped_scales(log_snr)
-        total = x.new_zeros(len(x), dtype=torch.float64)
-        coefficients = self._coefficients((x - signal_scale * self.mean.to(x)).double())
-        for (part, variance), size in zip(coefficients, self.sizes.tolist(), strict=True):
-            noised = torch.as_tensor(signal_scale**2 * variance + noise_scale**2, dtype=torch.float64).to(x.device)
-            # each direction of colour has as many coefficients as the others
-            total -= (part.square() / noised).sum((1, 2, 3)) / 2 + size / noised.numel() * noised.log().sum() / 2
-        return total
-
     def sample(self, count: int, generator: torch.Generator | None = None) -> torch.Tensor:
         """Sample images of the Gaussian distribution.
 
@@ -199,6 +192,34 @@ class MixturePredictor:
             raise invalid_argument("weights", weights, f"> 0, one for each of the {len(components)} components")
         self.components, self.weights = tuple(components), shares / shares.sum()
 
+    def given(self, subset: ArrayLike) -> MixturePredictor:
+        """Condition the predictor on a subset of its components: those that a prompt leaves possible.
+
+        Args:
+            subset: their indices, or a boolean mask, (P,).
+
+        Returns:
+            The predictor of these components alone, each as frequent relative to the others as before.
+
+        Raises:
+            ValueError: for a subset that is empty or not of these components.
+        """
+        index = _selected(subset, len(self.components), "component")
+        return MixturePredictor([self.components[i] for i in index], self.weights[index])
+
+    @functools.cached_property
+    def _families(self) -> list[tuple[GaussianPredictor, np.ndarray, torch.Tensor]]:
+        """Components by their covariance: one of them, the indices of all, and the bands of their means, (P', D)."""
+        members: dict[bytes, list[int]] = {}
+        for i, component in enumerate(self.components):
+            members.setdefault(component.band_variance.tobytes(), []).append(i)
+        families = []
+        for indices in members.values():
+            means = torch.stack([self.components[i].mean for i in indices]).double()
+            first = self.components[indices[0]]
+            families.append((first, np.array(indices), _joined(first._coefficients(means))))
+        return families
+
     def posterior(self, x: torch.Tensor, log_snr: float) -> torch.Tensor:
         """Compute the probability of each component, given noised images.
 
@@ -209,19 +230,48 @@ class MixturePredictor:
         Returns:
             (B, P) in double precision; each row sums to 1.
         """
-        log_likelihoods = [component.log_likelihood(x, log_snr) for component in self.components]
-        return torch.softmax(torch.stack(log_likelihoods, 1) + torch.from_numpy(self.weights).log().to(x.device), 1)
+        _check_shape(x, self.components[0].mean.shape)
+        signal_scale, noise_scale = _clamped_scales(log_snr)
+        logits = torch.from_numpy(self.weights).log().to(x.device).repeat(len(x), 1)
+        for first, indices, means in self._families:
+            bands_of_x = first._coefficients(x.double())
+            rows, centres = _joined(bands_of_x), signal_scale * means.to(x.device)
+            variance = _noised(bands_of_x, signal_scale, noise_scale)
+            # |row - centre|^2 multiplied out, so that all components of the family take one matrix product
+            squares = (rows.square() / variance).sum(1, keepdim=True) - 2 * (rows / variance) @ centres.T
+            squares += (centres.square() / variance).sum(1)
+            # a band is stored at full size, where each of its coefficients is repeated
+            volumes = variance.log().view(len(first.sizes), -1).mean(1) @ torch.from_numpy(first.sizes).to(variance)
+            logits[:, indices] -= (squares + volumes) / 2
+        return torch.softmax(logits, 1)
 
     def __call__(self, x: torch.Tensor, log_snr: float | torch.Tensor) -> torch.Tensor:
         """Predict the noise in `x`, (B, C, H, W), at `log_snr`, a float or (B,)."""
         if isinstance(log_snr, torch.Tensor) and log_snr.ndim:
             single = [self(image, float(z)) for image, z in zip(x.split(1), log_snr, strict=True)]
             return torch.cat(single)
-        posterior = self.posterior(x, float(log_snr)).to(x)
+        posterior = self.posterior(x, float(log_snr))
+        signal_scale, noise_scale = _clamped_scales(log_snr)
         eps_hat = torch.zeros_like(x)
-        for column, component in zip(posterior.T, self.components, strict=True):
-            eps_hat += column[:, None, None, None] * component(x, log_snr)
+        for first, indices, means in self._families:
+            bands_of_x = first._coefficients(x.double())
+            share = posterior[:, indices]
+            deviation = share.sum(1, keepdim=True) * _joined(bands_of_x) - signal_scale * share @ means.to(x.device)
+            noise = noise_scale * deviation / _noised(bands_of_x, signal_scale, noise_scale)
+            eps_hat += first._recombined([part.view(x.shape) for part in noise.chunk(len(first.sizes), 1)]).to(x)
         return eps_hat
+
+
+def _joined(coefficients: list[tuple[torch.Tensor, Any]]) -> torch.Tensor:
+    """The bands of images one after the other, (B, D)."""
+    return torch.cat([part.flatten(1) for part, _ in coefficients], 1)
+
+
+def _noised(coefficients: list[tuple[torch.Tensor, Any]], signal_scale: float, noise_scale: float) -> torch.Tensor:
+    """The variance of each coefficient once noise is added, (D,)."""
+    double = torch.float64  # a Python number would become single precision
+    variances = [torch.as_tensor(v, dtype=double).to(part).expand(part.shape[1:]).flatten() for part, v in coefficients]
+    return signal_scale**2 * torch.cat(variances) + noise_scale**2
 
 
 class WienerPredictor:
@@ -377,15 +427,7 @@ class EmpiricalPredictor:
         Raises:
             ValueError: for a subset that is empty or not of this data set.
         """
-        count = len(self.images)
-        index = np.asarray(subset)
-        if index.dtype == bool and index.shape == (count,):
-            index = np.flatnonzero(index)
-        if not index.size:
-            raise ValueError("subset: no image is selected; select at least one")
-        if index.ndim != 1 or index.dtype.kind not in "iu" or index.min() < 0 or index.max() >= count:
-            must = f"indices from 0 to {count - 1}, or a boolean mask of length {count}"
-            raise invalid_argument("subset", subset, must)
+        index = _selected(subset, len(self.images), "image")
         return EmpiricalPredictor(self.images[torch.as_tensor(index, device=self.images.device)])
 
     def _chunks(self, like: torch.Tensor) -> Iterator[torch.Tensor]:

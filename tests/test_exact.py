@@ -351,6 +351,24 @@ def test_the_guidance_of_linear_predictors_has_the_power_of_the_formula(log_snr)
     np.testing.assert_allclose(measured, expected, rtol=0.1)
 
 
+def test_a_mixture_given_one_component_is_that_gaussian_and_given_all_is_itself():
+    mixed = mixture()
+    x = torch.randn((4, 3, 4, 4), generator=generator(13), dtype=torch.float64)
+    torch.testing.assert_close(mixed.given([1])(x, 0.5), mixed.components[1](x, 0.5))
+    torch.testing.assert_close(mixed.given([True, True])(x, 0.5), mixed(x, 0.5))
+    for subset in ([], [2], [[0]]):
+        with pytest.raises(ValueError, match="subset"):
+            mixed.given(subset)
+
+
+def test_the_noise_that_a_mixture_predicts_is_that_of_its_components_weighed_by_the_posterior():
+    mixed = mixture()
+    x = torch.randn((4, 3, 4, 4), generator=generator(14), dtype=torch.float64)
+    posterior = mixed.posterior(x, 1.0)[:, :, None, None, None]
+    expected = sum(posterior[:, i] * part(x, 1.0) for i, part in enumerate(mixed.components))
+    torch.testing.assert_close(mixed(x, 1.0), expected)
+
+
 def test_mixtures_that_are_none_are_refused():
     part = GaussianPredictor(torch.zeros(1, 2, 2), [1.0, 1.0])
     for components in ([], [part, GaussianPredictor(torch.zeros(1, 4, 4), [1.0] * 3)]):
