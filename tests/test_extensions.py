@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import chroma_claims
+import chroma_figures
 import chroma_references
 import pytest
 import records
@@ -206,6 +209,23 @@ def test_an_excerpt_without_a_figure_is_a_warning(book, arguments):
     _, warnings = book.build()
     page, figure = arguments.split()
     assert f"book/{page} has no figure {figure} to show" in warnings
+
+
+def test_a_figure_that_is_recorded_in_two_layouts_is_shown_in_the_one_for_the_screen(book):
+    phone = PIXEL + b"\0"
+    png = {name: {"data": {"image/png": b64encode(data).decode()}} for name, data in (("a", PIXEL), ("phone a", phone))}
+    (book.site.parent / "jupyter_execute/book/last.glue.json").write_text(json.dumps(png))
+    digest = hashlib.sha256(PIXEL).hexdigest()
+    (book.source / f"book/{digest}.png").write_bytes(PIXEL)
+    book.write("book/last", f"# Last\n\n:::{{figure}} {digest}.png\n:name: fig-a\n:alt: A point\n\nA point.\n:::\n")
+    book.write("book/excerpt", "# Excerpt\n\n:::{excerpt} last fig-a\n:::\n")
+    _, warnings = book.build()
+    assert warnings == ""
+    for page in ("book/last", "book/excerpt"):
+        picture = re.search(r"<picture><source (.*?) /><img (.*?)/>\s*</picture>", book.html(page))
+        assert f'media="{chroma_figures.MEDIA}"' in picture[1] and 'alt="A point"' in picture[2]
+        shown = [re.search(r'(?:src|srcset)="\.\./(_images/\S+?)"', attributes)[1] for attributes in picture.groups()]
+        assert [(book.site / file).read_bytes() for file in shown] == [phone, PIXEL]
 
 
 def test_the_table_of_claims_shows_the_values_that_pages_recorded(built):

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from chroma import plotting
 from chroma.estimates import Estimate
+from chroma.notebook.figures import figure_data, smallest_text
 from chroma.notebook.tables import table
 from chroma.palette import COLOURS, level_colour, level_name, resolution_colour
 from chroma.schedulers.atlas import chart
@@ -27,28 +28,90 @@ def measured(shape):
 
 FIGURES = {
     "idea": lambda: plotting.idea([image, image[:, ::2, ::2]], [0.8, 0.6], image),
-    "trajectory": lambda: plotting.trajectory({"x": [image, image], "change": [None, image]}, ["a", "b"]),
-    "change_spectra": lambda: plotting.change_spectra({"noise": (measured((3, 16)), ["a", "b", "c"])}),
+    "trajectory": lambda: plotting.trajectory(
+        {"x": [image] * 9, "difference": [None] + [image] * 8}, [f"{z:.1f}" for z in np.linspace(-9, 5, 9)]
+    ),
+    "many rows": lambda: plotting.trajectory(
+        {f"flat and crisp\ndrawing {i}": [image] * 8 for i in range(5)}, ["red\napple"] * 8
+    ),
+    "change_spectra": lambda: plotting.change_spectra(
+        dict.fromkeys(("photos-32", "Gaussian data, exact"), (measured((2, 16)), ["−9 … −6", "−6 … −3"]))
+    ),
     "matched_times": lambda: plotting.matched_times(
         {"x": [image, image], "Dx": [image, image]}, {"x": ["1", "2"], "Dx": ["3", "4"]}, ((0, 0), (1, 1))
     ),
     "adjusted_times": lambda: plotting.adjusted_times(x, shares, shares, 8),
     "measured chromatogram": lambda: plotting.chromatogram(x, {"a": measured((4, 50))}, 8, shares[:, 0], "log-SNR"),
-    "gallery": lambda: plotting.gallery(x, dict.fromkeys("abcd", (image, shares)), 8),
-    "distances": lambda: plotting.distance_curves(x, {"a": {"paper": measured(50), "other": x}}, "log-SNR"),
-    "resolved_fractions": lambda: plotting.resolved_fractions(x, {"a": (measured((4, 50)), shares)}, 8),
-    "switching": lambda: plotting.switching_grid({"a": [image] * 3, "b": [image] * 3}, [1.0, 0.5, 0.0], x, shares, 8),
-    "commitments": lambda: plotting.commitments(x, {"a": measured((4, 50))}, 8, "η", "share"),
+    "gallery": lambda: plotting.gallery(
+        x, {f"an oil painting of\n{subject}": (image, shares) for subject in ("an owl", "a cat", "the moon")}, 8
+    ),
+    "distances": lambda: plotting.distance_curves(
+        x,
+        dict.fromkeys(
+            ("drawings, noised", "sampling, scale 1", "sampling, scale 4"),
+            dict.fromkeys(("guidance_power", "paper", "band_variance", "white_noise"), x),
+        ),
+        "log-SNR   (noise ← → image)",
+    ),
+    "resolved_fractions": lambda: plotting.resolved_fractions(
+        x, dict.fromkeys(("exact", "held-out photographs, network", "drawings"), (measured((4, 50)), shares)), 8
+    ),
+    "switching": lambda: plotting.switching_grid(
+        dict.fromkeys(("owl", "lion"), [image] * 11), np.linspace(1, 0, 11).round(1), x, shares, 8
+    ),
+    "commitments": lambda: plotting.commitments(
+        x,
+        dict.fromkeys("ab", measured((4, 50))),
+        8,
+        "time of the switch, η",
+        "distance over that between both pictures",
+    ),
     "weights": lambda: plotting.weight_curves(x, {"step": x, "ramp": x}, {"8×8": 0.5}),
     "atlas_chart": lambda: plotting.atlas_chart({"a": chart("if", 5), "b": chart("sd3", 5)}),
-    "regrets": lambda: plotting.regrets({"a": {4: 1.0, 8: 2.0}, "b": {4: 3.0, 8: 1.5}}, ["b"]),
-    "band_variances": lambda: plotting.band_variances(dict.fromkeys("ab", measured(4)), 8),
+    "regrets": lambda: plotting.regrets(
+        {"uniform in log-SNR, −8 to 6": {4: 1.0, 8: 2.0}, "simple diffusion at 256": {4: 3.0, 8: 1.5}}, ["b"]
+    ),
+    "band_variances": lambda: plotting.band_variances(dict.fromkeys(("photographs", "line drawings"), measured(4)), 8),
     "chromatogram": lambda: plotting.chromatogram(x, {"a": shares, "b": shares}, 8, shares[:, 0]),
+    "three chromatograms": lambda: plotting.chromatogram(
+        x, dict.fromkeys(("measured", "Wiener filter", "the paper's $r_m$, unit variance"), shares), 8, shares[:, 0]
+    ),
+    "half_points": lambda: plotting.half_points({"slope 2.0": measured(4)}, {"slope 2.0": np.arange(4)}, 8),
     "theorem": lambda: plotting.theorem(dict.fromkeys("abc", (x, x)), dict.fromkeys("abc", shares), 8),
-    "cascade_parts": lambda: plotting.cascade_parts({"t": [image, image]}, ["a", "b"], {1: "#ff0000"}),
-    "ablations": lambda: plotting.ablations({"clamped": {"both": [image] * 4, "neither": [image] * 4}}),
-    "thresholds": lambda: plotting.thresholds({"a": image, "b": image}, dict.fromkeys("abc", x)),
+    "cascade_parts": lambda: plotting.cascade_parts(
+        {f"log-SNR {z}": [image] * 5 for z in (-6.2, -3.0, 0.6)}, ["$x_t$", "b", "c", "d", "e"], {1: "#ff0000"}
+    ),
+    "ablations": lambda: plotting.ablations(
+        {clamp: dict.fromkeys(("both", "without τ", "without λ"), [image] * 4) for clamp in ("threshold", "none")}
+    ),
+    "thresholds": lambda: plotting.thresholds(
+        {"no threshold (half contrast)": image, "ordinary clamp": image, "level by level": image},
+        dict.fromkeys(("no threshold", "ordinary clamp", "level by level"), x),
+    ),
 }
+
+
+# CSS pixels: the narrowest that a page shows a figure beside its menus, and a figure on a phone of 360 pixels
+SHOWN = {"page": 600, "phone": 312}
+LEGIBLE = 9
+
+
+def in_layout(name, layout):
+    figure = FIGURES[name]()
+    return figure if layout == "page" else plotting.phone_layout(figure)
+
+
+@pytest.mark.parametrize("layout", SHOWN)
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_text_of_a_figure_is_shown_smaller_than_nine_pixels(name, layout):
+    assert smallest_text(in_layout(name, layout)) * SHOWN[layout] >= LEGIBLE
+
+
+def test_a_phone_shows_the_same_data_in_panels_below_one_another():
+    for name in ("chromatogram", "adjusted_times", "atlas_chart"):
+        page, phone = (figure_data(in_layout(name, layout)) for layout in SHOWN)
+        assert sorted(map(repr, page.values())) == sorted(map(repr, phone.values())), name
+        assert len({round(ax.get_position().x1, 2) for ax in in_layout(name, "phone").axes}) == 1
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
+import json
 import re
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import unquote, urldefrag, urljoin
 
+import chroma_figures
 import pytest
+import records
 import yaml
 from jupytext.cli import jupytext
 
@@ -96,6 +100,21 @@ def test_every_image_has_an_alternative_text(browser, site, name):
             "images => images.filter(i => !i.alt.trim() || i.src.endsWith(i.alt)).map(i => i.src)"
         )
         assert without_text == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_text_of_every_figure_is_shown_at_least_nine_pixels_high(browser, site, name):
+    sizes = {name: json.loads(text) for name, (_, text) in records.glued(records.EXECUTED, "print").items()}
+    figures = {}  # file -> height of its smallest text over its width
+    for digest, (figure, phone) in chroma_figures.all_layouts(records.EXECUTED).items():
+        figures |= {digest: sizes[figure]["page"], hashlib.sha256(phone).hexdigest(): sizes[figure]["phone"]}
+    with opened(browser, f"{site}/{name}.html") as (page, _):
+        for width in (1280, 720, 390):
+            page.set_viewport_size({"width": width, "height": 900})
+            scroll_through(page)
+            shown = page.locator("picture > img:visible").evaluate_all("all => all.map(i => [i.currentSrc, i.width])")
+            for address, pixels in shown:
+                assert figures[Path(address).stem] * pixels >= 9, (width, address)
 
 
 def test_every_internal_link_leads_to_a_page_and_an_anchor_that_exist(browser, site):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 POINTS = 33  # of a curve are stored, evenly spaced
 PATCHES = 4  # x 4 means of an image are stored
@@ -30,6 +32,27 @@ def figure_data(figure: Figure) -> dict[str, list[float]]:
     for i, ax in enumerate(figure.axes):
         series |= {f"axes {i}, {name}": values for name, values in _axes_data(ax).items()}
     return {name: [float(f"{value:.5g}") for value in np.ravel(values)] for name, values in series.items()}
+
+
+def smallest_text(figure: Figure) -> float:
+    """Measure the smallest print of a figure: its height over the width of the picture that a page shows.
+
+    Args:
+        figure: any figure.
+
+    Returns:
+        The font size of the smallest text that can be seen, over the width of the saved picture. Shown 600 pixels wide,
+        the text is 600 times this size. The indices of formulas are not counted.
+
+    >>> figure = Figure(figsize=(6, 3), layout="constrained")
+    >>> title = figure.subplots().set_title("a title", fontsize=20)
+    >>> round(600 * smallest_text(figure))  # labels of the axes: 10 points, 600 / 6 / 72 pixels each
+    14
+    """
+    figure.draw_without_rendering()
+    saved = figure.get_tightbbox().width + 2 * float(plt.rcParams["savefig.pad_inches"])
+    seen = (text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_visible())
+    return min(float(text.get_fontsize()) for text in seen if text.get_text().strip()) / 72 / float(saved)
 
 
 def _axes_data(ax: Axes) -> dict[str, np.ndarray]:

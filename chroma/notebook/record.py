@@ -71,7 +71,8 @@ def figure(
     """Record a figure, the numbers behind it (`chroma.notebook.figures.figure_data`), and what made it.
 
     In a notebook that is run by hand the figure is shown below its cell. While the book is built, which sets the
-    environment variable BUILDING_BOOK, the page decides where it is shown.
+    environment variable BUILDING_BOOK, the page decides where it is shown, and a second layout is recorded for phones
+    (`chroma.plotting.phone_layout`).
 
     Args:
         name: of the figure.
@@ -82,9 +83,16 @@ def figure(
     """
     from myst_nb import glue
 
-    from chroma.notebook.figures import figure_data
+    from chroma.notebook.figures import figure_data, smallest_text
+    from chroma.plotting import phone_layout
 
-    glue(name, plot, display="BUILDING_BOOK" not in os.environ)
+    building = "BUILDING_BOOK" in os.environ
+    glue(name, plot, display=not building)
+    phone = phone_layout(plot) if building else None
+    if phone is not None:
+        glue(f"phone {name}", phone, display=False)
+        print_sizes = {"page": smallest_text(plot), "phone": smallest_text(phone)}
+        glue(f"print {name}", json.dumps(print_sizes), display=False)
     glue(f"data {name}", json.dumps(figure_data(plot)), display=False)
     made(name, models, seed, samples)
 

@@ -2,7 +2,7 @@
 
 Each function takes arrays, plots them and returns a Matplotlib figure; none computes the mathematics. Levels have the
 colours of `chroma.palette` and are labelled at their curves. Time runs in the direction of sampling, from noise (left)
-to image (right), as in the paper's Fig 4.
+to image (right), as in the paper's Fig 4. `chroma.plotting.phone_layout` plots a figure again for a narrow screen.
 """
 
 from chroma.palette import level_name
@@ -26,7 +26,7 @@ from chroma.plotting.paper import (
     thresholds,
     trajectory,
 )
-from chroma.plotting.style import heat_map, to_pixels
+from chroma.plotting.style import heat_map, phone_layout, to_pixels
 
 __all__ = [
     "ablations",
@@ -44,6 +44,7 @@ __all__ = [
     "idea",
     "level_name",
     "matched_times",
+    "phone_layout",
     "regrets",
     "resolved_fractions",
     "switching_grid",

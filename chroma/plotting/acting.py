@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 
 import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from chroma.estimates import Estimate
-from chroma.palette import level_colour, level_name, resolution_colour
-from chroma.plotting.style import draw_curve, draw_picture, heat_map, styled, with_errors
+from chroma.palette import level_colour, resolution_colour
+from chroma.plotting.layout import close_up, legend_above, panels, resolution_key, short_label, wrapped
+from chroma.plotting.style import (
+    PHONE_WIDTH,
+    WIDTH,
+    draw_curve,
+    draw_picture,
+    heat_map,
+    on_phone,
+    styled,
+    with_errors,
+)
 
 
 @styled
@@ -33,7 +45,8 @@ def atlas_chart(charts: Mapping[str, Sequence[Mapping]], photographs: bool = Tru
     >>> [text.get_text() for text in figure.legends[0].texts]  # in latents
     ['64×64', '32×32', '16×16', '8×8', '4×4', '2×2', '1×1']
     """
-    figure, axes = plt.subplots(len(charts), 1, figsize=(8.8, 1.15 * len(charts) + 0.6), squeeze=False)
+    size = (PHONE_WIDTH if on_phone() else WIDTH, 0.95 * len(charts) + 0.7)
+    figure, axes = plt.subplots(len(charts), 1, figsize=size, squeeze=False)
     for ax, (title, rows) in zip(axes[:, 0], charts.items(), strict=True):
         key = "share_photographs" if photographs else "share"
         sides = list(rows[0][key])
@@ -47,13 +60,18 @@ def atlas_chart(charts: Mapping[str, Sequence[Mapping]], photographs: bool = Tru
         ax.set_title(title, fontsize=9)
         ax.grid(False)
         ax.spines[:].set_visible(False)
-        ax.tick_params(length=0, labelsize=7)
+        ax.tick_params(length=0, labelsize=8.5)
     handles: dict[str, Artist] = {}
     for ax in axes[:, 0]:
         handles |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
     order = sorted(handles, key=lambda name: -int(name.split("×")[0]))
     figure.legend(
-        handles=[handles[name] for name in order], labels=order, loc="outside lower center", ncols=6, fontsize=8
+        handles=[handles[name] for name in order],
+        labels=order,
+        loc="outside upper left",
+        ncols=4 if on_phone() else 7,
+        handlelength=1.1,
+        columnspacing=1.2,
     )
     return figure
 
@@ -74,7 +92,8 @@ def regrets(rows: Mapping[str, Mapping[int, float]], ours: Sequence[str] = ()) -
     >>> [text.get_text() for text in figure.axes[0].get_yticklabels()]
     ['cosine', 'uniform log-SNR']
     """
-    figure, ax = plt.subplots(figsize=(6.8, 0.31 * len(rows) + 1.0))
+    phone = on_phone()
+    figure, ax = plt.subplots(figsize=(PHONE_WIDTH, 0.42 * len(rows) + 1) if phone else (WIDTH, 0.31 * len(rows) + 1))
     counts = list(next(iter(rows.values())))
     marks = (("o", "#9fc5e8"), ("s", "#5b9bd5"), ("^", "#2f6fb0"), ("D", "#1b3f73"))[: len(counts)]
     places = range(len(rows))
@@ -83,17 +102,26 @@ def regrets(rows: Mapping[str, Mapping[int, float]], ours: Sequence[str] = ()) -
     for count, (marker, colour) in zip(counts, marks, strict=True):
         of_count = [row[count] for row in rows.values()]
         ax.plot(of_count, places, marker, color=colour, label=f"{count}", markersize=6.5, zorder=2)
-    ax.set_yticks(places, list(rows), fontsize=9.5)
+    ax.set_yticks([place - 0.45 for place in places] if phone else places, list(rows), fontsize=9)
+    if phone:  # a name is above its row
+        ax.tick_params(axis="y", direction="in", length=0, pad=-4)
+        for label in ax.get_yticklabels():
+            label.set_horizontalalignment("left")
     for label in ax.get_yticklabels():
         label.set_fontweight("bold" if label.get_text() in ours else "normal")
-    ax.set(xscale="log", ylim=(len(rows) - 0.5, -0.5), xlim=(0.96, None), xlabel="error / smallest possible error")
+    ax.set(
+        xscale="log",
+        ylim=(len(rows) - 0.5, -0.8 if phone else -0.5),
+        xlim=(0.96, None),
+        xlabel="error / smallest possible error",
+    )
     highest = max(max(row.values()) for row in rows.values())
     ticks = [tick for tick in (1, 1.5, 2, 3, 4, 6, 8, 12) if tick < 1.1 * highest]
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.xaxis.minorticks_off()
     ax.axvline(1, color="#555555", linewidth=1)
     ax.grid(axis="y", visible=False)
-    figure.legend(title="steps", loc="outside upper right", ncols=len(counts), fontsize=9, title_fontsize=9)
+    figure.legend(title="steps", loc="outside upper left", ncols=len(counts), alignment="left")
     return figure
 
 
@@ -118,38 +146,52 @@ def switching_grid(
     >>> len(figure.axes)  # the chromatogram and two images
     3
     """
-    count = len(etas)
-    figure, axes = plt.subplots(
-        len(rows) + 1,
-        count,
-        figsize=(0.95 * count, 1.02 * len(rows) + 2.1),
-        height_ratios=[2.0] + [1.0] * len(rows),
-        squeeze=False,
-    )
-    gridspec = axes[0, 0].get_gridspec()
-    for ax in axes[0]:
-        ax.remove()
-    top = figure.add_subplot(gridspec[0, :])
+    figure, top, axes = _below_a_chromatogram(len(rows), len(etas))
     heat_map(top, t, shares, size)
     half = abs(etas[1] - etas[0]) / 2
-    top.set(xlim=(etas[0] + half, etas[-1] - half), xticks=etas, xticklabels=[f"{eta:g}" for eta in etas])
-    top.set_title("time t of the switch, η   (noise ← → image)", loc="center", fontsize=9)
-    for (label, images), row_axes in zip(rows.items(), axes[1:], strict=True):
+    every = 2 if on_phone() else 1
+    top.set(xlim=(etas[0] + half, etas[-1] - half), xticks=etas[::every])
+    top.set_xticklabels([f"{eta:g}" for eta in etas[::every]])
+    top.set_title("time η of the switch   (noise ← → image)", loc="center", fontsize=9)
+    for (label, images), row_axes in zip(rows.items(), axes, strict=True):
         for ax, image in zip(row_axes, images, strict=True):
             draw_picture(ax, image)
-        row_axes[0].set_ylabel(label, fontsize=8)
+        if on_phone():
+            row_axes[0].set_title(label, loc="center", fontsize=9)
+        else:
+            row_axes[0].set_ylabel(label, fontsize=9)
+    for ax, eta in zip(axes[0], etas, strict=True):
+        if on_phone():
+            ax.set_ylabel(f"η = {eta:g}", fontsize=9)
     return figure
+
+
+def _below_a_chromatogram(rows: int, count: int) -> tuple[Figure, Axes, np.ndarray]:
+    """A panel across the figure, and below it a place for each image, (rows, count); on a phone, time goes down."""
+    if on_phone():
+        cell = min(1.2, (PHONE_WIDTH - 0.4) / rows)
+        figure = plt.figure(figsize=(PHONE_WIDTH, (cell + 0.06) * count + 2.6))
+        grid = figure.add_gridspec(count + 1, rows, height_ratios=[1.8 / cell] + [1.0] * count)
+        places = [[grid[j + 1, i] for j in range(count)] for i in range(rows)]
+    else:
+        cell = (WIDTH - 0.4) / count
+        figure = plt.figure(figsize=(WIDTH, (cell + 0.08) * rows + 2.1))
+        grid = figure.add_gridspec(rows + 1, count, height_ratios=[1.6 / cell] + [1.0] * rows)
+        places = [[grid[i + 1, j] for j in range(count)] for i in range(rows)]
+    close_up(figure)
+    axes = np.array([[figure.add_subplot(place) for place in row] for row in places])
+    return figure, figure.add_subplot(grid[0, :]), axes
 
 
 @styled
 def commitments(
-    x: np.ndarray, panels: Mapping[str, Estimate | npt.ArrayLike], size: int, xlabel: str, ylabel: str
+    x: np.ndarray, shown: Mapping[str, Estimate | npt.ArrayLike], size: int, xlabel: str, ylabel: str
 ) -> Figure:
     """Plot one curve per resolution against the place of a switch, with bands of two standard errors.
 
     Args:
         x: the places of the switches, in the order of the axis, (N,).
-        panels: title -> the values, (levels, N), with or without standard errors.
+        shown: title -> the values, (levels, N), with or without standard errors.
         size: the side length of the images in pixels.
         xlabel: what `x` is.
         ylabel: what the values are.
@@ -161,17 +203,17 @@ def commitments(
     >>> len(figure.axes[0].lines)
     3
     """
-    figure, axes = plt.subplots(1, len(panels), figsize=(4.6 * len(panels), 3.6), squeeze=False, sharey=True)
-    low = min(-0.03, *(float(with_errors(values)[0].min()) for values in panels.values()))
-    high = 1.05 * max(float(with_errors(values)[0].max()) for values in panels.values())
-    for ax, (title, values) in zip(axes[0], panels.items(), strict=True):
-        for level, (value, error) in enumerate(zip(*with_errors(values), strict=True)):
-            draw_curve(
-                ax, x, value, error, level_colour(size, level), label=level_name(size, level), marker="o", markersize=3
-            )
-        ax.set(xlabel=xlabel, title=title, xlim=(x[0], x[-1]), ylim=(low, high))
-    axes[0, 0].set_ylabel(ylabel)
-    axes[0, -1].legend(fontsize=8, title="resolution", title_fontsize=8)
+    figure, axes = panels(len(shown), 3.4, sharey=True)
+    low = min(-0.03, *(float(with_errors(values)[0].min()) for values in shown.values()))
+    high = 1.05 * max(float(with_errors(values)[0].max()) for values in shown.values())
+    for ax, (title, values) in zip(axes, shown.items(), strict=True):
+        numbers, errors = with_errors(values)
+        for level, (value, error) in enumerate(zip(numbers, errors, strict=True)):
+            draw_curve(ax, x, value, error, level_colour(size, level), marker="o", markersize=3)
+        ax.set(xlabel=short_label(xlabel, len(shown)), title=wrapped(title, len(shown)))
+        ax.set(xlim=(x[0], x[-1]), ylim=(low, high))
+    axes[0].set_ylabel(fill(ylabel, 26))
+    resolution_key(figure, size, len(numbers))
     return figure
 
 
@@ -193,14 +235,14 @@ def weight_curves(log_snrs: np.ndarray, curves: Mapping[str, npt.ArrayLike], mar
     >>> len(figure.axes[0].lines)  # the weight and the mark
     2
     """
-    figure, ax = plt.subplots(figsize=(7.4, 2.9))
+    figure, (ax,) = panels(1, 3.0)
     line_styles = ("-", "--", "-.", ":")
     for (name, curve), line_style in zip(curves.items(), line_styles * 2, strict=False):
         ax.plot(log_snrs, curve, line_style, label=name)
-    for label, log_snr in marks.items():
+    for k, (label, log_snr) in enumerate(marks.items()):
         ax.axvline(log_snr, color="#999999", linewidth=0.8)
-        ax.text(log_snr, 1.04, label, ha="center", fontsize=8)
-    ax.set(xlabel="log-SNR   (noise ← → image)", ylabel="weight of the second prompt", ylim=(-0.03, 1.12))
+        ax.text(log_snr, 1.04 + 0.1 * (k % 2), label, ha="center", fontsize=8.5)
+    ax.set(xlabel="log-SNR   (noise ← → image)", ylabel="weight of the second prompt", ylim=(-0.03, 1.24))
     ax.set_xlim(log_snrs.min(), log_snrs.max())
-    ax.legend(fontsize=8.5)
+    legend_above(figure, ax, 4)
     return figure

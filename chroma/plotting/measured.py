@@ -11,17 +11,28 @@ from matplotlib.figure import Figure
 
 from chroma.estimates import Estimate
 from chroma.palette import PREDICTION_LABELS, level_colour, level_name
-from chroma.plotting.style import draw_curve, draw_picture, heat_map, label_curves, panel_width, styled, with_errors
+from chroma.plotting.layout import legend_above, panels, resolution_key, short_label, wrapped
+from chroma.plotting.style import (
+    PHONE_WIDTH,
+    WIDTH,
+    draw_curve,
+    draw_picture,
+    heat_map,
+    label_curves,
+    on_phone,
+    styled,
+    with_errors,
+)
 
 
 @styled
-def change_spectra(panels: Mapping[str, tuple[Estimate, Sequence[str]]]) -> Figure:
+def change_spectra(spectra: Mapping[str, tuple[Estimate, Sequence[str]]]) -> Figure:
     """Plot the power spectral density of the changes of E[x0 | x_t], one curve per interval of log-SNR (Fig 1b).
 
     Lines are means over samples, and bands are two standard errors to either side.
 
     Args:
-        panels: title -> the densities, (intervals, K) at 1 .. K cycles per image, from the noisiest interval to the
+        spectra: title -> the densities, (intervals, K) at 1 .. K cycles per image, from the noisiest interval to the
             cleanest (`chroma.accumulators.ChangePSD`); and the names of the intervals.
 
     Returns:
@@ -32,27 +43,27 @@ def change_spectra(panels: Mapping[str, tuple[Estimate, Sequence[str]]]) -> Figu
     >>> len(figure.axes[0].lines)
     2
     """
-    figure, axes = plt.subplots(1, len(panels), figsize=(panel_width(panels), 3.7), squeeze=False, sharey=True)
-    for ax, (title, (density, names)) in zip(axes[0], panels.items(), strict=True):
+    figure, axes = panels(len(spectra), 3.9, sharey=True)
+    for ax, (title, (density, names)) in zip(axes, spectra.items(), strict=True):
         frequency = np.arange(1, density.value.shape[-1] + 1)
         colours = plt.get_cmap("plasma")(np.linspace(0, 0.82, len(names)))
         for mean, error, name, colour in zip(density.value, density.standard_error, names, colours, strict=True):
             low = np.maximum(mean - 2 * error, mean / 10)  # the axis is logarithmic
             ax.fill_between(frequency, low, mean + 2 * error, color=colour, alpha=0.2, linewidth=0)
             ax.plot(frequency, mean, color=colour, label=name)
-        ax.set(xscale="log", yscale="log", xlabel="spatial frequency (cycles per image)", title=title)
+        ax.set(xscale="log", yscale="log", xlabel="cycles per image", title=wrapped(title, len(spectra)))
         ax.set_xticks([1, 2, 4, 8, 16, 32][: int(np.log2(len(frequency))) + 1])
         ax.xaxis.set_major_formatter("{x:g}")
         ax.xaxis.set_minor_formatter("")
-        ax.legend(title="log-SNR from … to", fontsize=8, title_fontsize=8, loc="lower left")
-    axes[0, 0].set(ylabel="power spectral density of the change", ylim=(1e-6, None))
+        ax.legend(title="log-SNR", fontsize=8.5, title_fontsize=8.5, loc="lower left", handlelength=1.2)
+    axes[0].set(ylabel="power spectral density", ylim=(1e-6, None))
     return figure
 
 
 @styled
 def chromatogram(
     x: np.ndarray,
-    panels: Mapping[str, Estimate | npt.ArrayLike],
+    shown: Mapping[str, Estimate | npt.ArrayLike],
     size: int,
     null: npt.ArrayLike,
     xlabel: str = "time t   (noise ← → image)",
@@ -63,7 +74,7 @@ def chromatogram(
 
     Args:
         x: times or log-SNRs, in order, (N,).
-        panels: title -> the shares, (levels, N), with or without standard errors.
+        shown: title -> the shares, (levels, N), with or without standard errors.
         size: the side length of the images in pixels.
         null: the shares of white noise, (levels,), plotted as dotted lines (`chroma.pyramid.white_noise_shares`).
         xlabel: what `x` is. Noise is on the left: where the label starts with "time", the axis is reversed.
@@ -79,27 +90,34 @@ def chromatogram(
     >>> [text.get_text() for text in figure.axes[0].texts]
     ['64×64', '32×32', '16×16', '8×8', '4×4', '2×2', '1×1']
     """
-    highest = max(0.82, *(float(with_errors(values)[0].max()) + 0.07 for values in panels.values()))
+    highest = max(0.82, *(float(with_errors(values)[0].max()) + 0.07 for values in shown.values()))
     span = (x.max(), x.min()) if xlabel.startswith("time") else (x.min(), x.max())
-    null = np.asarray(null)
-    figure, axes = plt.subplots(
-        2, len(panels), figsize=(max(6.6, 4.6 * len(panels)), 4.9), height_ratios=[1, 0.62], sharex=True, squeeze=False
-    )
-    for (top, bottom), (title, values) in zip(axes.T, panels.items(), strict=True):
+    null, count = np.asarray(null), len(shown)
+    if on_phone():
+        size_of, ratios = (PHONE_WIDTH, 4.3 * count), [1, 0.62] * count
+        figure, stacked = plt.subplots(2 * count, 1, figsize=size_of, height_ratios=ratios, squeeze=False)
+        axes = stacked.reshape(count, 2)
+    else:
+        figure, rows = plt.subplots(2, count, figsize=(WIDTH, 4.9), height_ratios=[1, 0.62], sharex=True, squeeze=False)
+        axes = rows.T
+    for (top, bottom), (title, values) in zip(axes, shown.items(), strict=True):
         shares, errors = with_errors(values)
         for level, (curve, error) in enumerate(zip(shares, errors, strict=True)):
             draw_curve(top, x, curve, error, level_colour(size, level))
             top.axhline(null[level], color=level_colour(size, level), linewidth=0.8, linestyle=":")
-        top.set(ylabel="share rₘ", ylim=(0, highest), xlim=span, title=title)
-        label_curves(top, x, dict(enumerate(shares)), size)
+        top.set(ylabel="share rₘ", ylim=(0, highest), xlim=span, title=wrapped(title, count))
+        if count < 3 or on_phone():
+            label_curves(top, x, dict(enumerate(shares)), size)
         heat_map(bottom, x, shares, size)
-        bottom.set_xlabel(xlabel)
+        bottom.set(xlabel=short_label(xlabel, count), xlim=span)
+    if count > 2 and not on_phone():
+        resolution_key(figure, size, len(null))
     return figure
 
 
 @styled
 def gallery(t: np.ndarray, cells: Mapping[str, tuple[npt.ArrayLike, np.ndarray]], size: int) -> Figure:
-    """Show one sample per prompt beside the heat map of its shares, three prompts per row (Fig 8).
+    """Show one sample per prompt beside the heat map of its shares (Fig 8).
 
     Args:
         t: times, increasing, (N,).
@@ -113,10 +131,11 @@ def gallery(t: np.ndarray, cells: Mapping[str, tuple[npt.ArrayLike, np.ndarray]]
     >>> figure.axes[0].get_title("left")
     'owl'
     """
-    columns = 3
+    columns = 1 if on_phone() else 2
     rows = -(-len(cells) // columns)
+    width = PHONE_WIDTH if on_phone() else WIDTH
     figure, axes = plt.subplots(
-        rows, 2 * columns, figsize=(10.4, 1.75 * rows), width_ratios=[0.62, 1] * columns, squeeze=False
+        rows, 2 * columns, figsize=(width, 1.55 * rows), width_ratios=[0.75, 1] * columns, squeeze=False
     )
     for ax in axes.flat[2 * len(cells) :]:
         ax.axis("off")
@@ -124,18 +143,18 @@ def gallery(t: np.ndarray, cells: Mapping[str, tuple[npt.ArrayLike, np.ndarray]]
         left, right = axes[i // columns, 2 * (i % columns) : 2 * (i % columns) + 2]
         draw_picture(left, image)
         heat_map(right, t, shares, size)
-        right.tick_params(axis="both", labelsize=6)
         right.set(xlim=(t.max(), t.min()))
-        left.set_title(prompt, fontsize=8)
+        right.tick_params(axis="x", labelsize=8.5)
+        left.set_title(prompt, loc="left", fontsize=9)
         if i // columns == rows - 1:
-            right.set_xlabel("time t", fontsize=7)
+            right.set_xlabel("time t")
     return figure
 
 
 @styled
 def distance_curves(
     x: np.ndarray,
-    panels: Mapping[str, Mapping[str, Estimate | npt.ArrayLike]],
+    shown: Mapping[str, Mapping[str, Estimate | npt.ArrayLike]],
     xlabel: str,
     ylabel: str = "total variation",
 ) -> Figure:
@@ -143,7 +162,7 @@ def distance_curves(
 
     Args:
         x: log-SNRs or times, in order, (N,).
-        panels: title -> prediction -> its distances, (N,), with or without standard errors; at most four predictions
+        shown: title -> prediction -> its distances, (N,), with or without standard errors; at most four predictions
             per panel, such as those of `chroma.measure.predictions`.
         xlabel: what `x` is.
         ylabel: what the distances are.
@@ -153,30 +172,31 @@ def distance_curves(
 
     >>> z = np.linspace(-4, 4, 9)
     >>> figure = distance_curves(z, {"model": {"paper": 0.2 + 0 * z, "white_noise": 0.1 + 0 * z}}, "log-SNR")
-    >>> [text.get_text() for text in figure.axes[0].get_legend().texts]
+    >>> [text.get_text() for text in figure.legends[0].texts]
     ["the paper's rₘ", 'white noise']
     """
-    figure, axes = plt.subplots(1, len(panels), figsize=(panel_width(panels), 3.4), squeeze=False, sharey=True)
+    figure, axes = panels(len(shown), 3.3, sharey=True)
     line_styles = (("#d1495b", "-"), ("#2f86c4", "--"), ("#3f8f3a", "-."), ("#777777", ":"))
-    for ax, (title, curves) in zip(axes[0], panels.items(), strict=True):
+    for ax, (title, curves) in zip(axes, shown.items(), strict=True):
         for (name, values), (colour, line_style) in zip(curves.items(), line_styles, strict=False):
             label = PREDICTION_LABELS.get(name, name)
             draw_curve(ax, x, *with_errors(values), colour, linestyle=line_style, label=label)
-        ax.set(xlabel=xlabel, title=title, ylim=(0, None), xlim=(x.min(), x.max()))
-    axes[0, 0].set_ylabel(ylabel)
-    axes[0, 0].legend(fontsize=8)
+        ax.set(xlabel=short_label(xlabel, len(shown)), title=wrapped(title, len(shown)))
+        ax.set(ylim=(0, None), xlim=(x.min(), x.max()))
+    axes[0].set_ylabel(ylabel)
+    legend_above(figure, axes[0], 4)
     return figure
 
 
 @styled
 def resolved_fractions(
-    log_snrs: np.ndarray, panels: Mapping[str, tuple[Estimate | npt.ArrayLike, npt.ArrayLike]], size: int
+    log_snrs: np.ndarray, shown: Mapping[str, tuple[Estimate | npt.ArrayLike, npt.ArrayLike]], size: int
 ) -> Figure:
     """Plot the resolved fraction rho_m of each band against log-SNR: measured (solid) and predicted (dashed).
 
     Args:
         log_snrs: the abscissae, (N,).
-        panels: title -> the measured rho_m, (levels, N), with or without standard errors; and the predicted one,
+        shown: title -> the measured rho_m, (levels, N), with or without standard errors; and the predicted one,
             (levels, N).
         size: the side length of the images in pixels.
 
@@ -188,16 +208,17 @@ def resolved_fractions(
     >>> len(figure.axes[0].lines)  # two bands, measured and predicted
     4
     """
-    figure, axes = plt.subplots(1, len(panels), figsize=(panel_width(panels), 3.7), squeeze=False, sharey=True)
-    for ax, (title, (measured, predicted)) in zip(axes[0], panels.items(), strict=True):
+    figure, axes = panels(len(shown), 3.5, sharey=True)
+    for ax, (title, (measured, predicted)) in zip(axes, shown.items(), strict=True):
         bands = zip(*with_errors(measured), np.asarray(predicted), strict=True)
         for level, (value, error, prediction) in enumerate(bands):
-            draw_curve(ax, log_snrs, value, error, level_colour(size, level), label=level_name(size, level))
+            draw_curve(ax, log_snrs, value, error, level_colour(size, level))
             ax.plot(log_snrs, prediction, "--", color=level_colour(size, level), linewidth=1)
         limits = (log_snrs.min(), log_snrs.max())
-        ax.set(xlabel="log-SNR   (noise ← → image)", title=title, ylim=(-0.05, 1.05), xlim=limits)
-    axes[0, 0].set_ylabel("resolved fraction ρₘ")
-    axes[0, -1].legend(fontsize=8, title="resolution", title_fontsize=8)
+        label = short_label("log-SNR   (noise ← → image)", len(shown))
+        ax.set(xlabel=label, title=wrapped(title, len(shown)), ylim=(-0.05, 1.05), xlim=limits)
+    axes[0].set_ylabel("resolved fraction ρₘ")
+    resolution_key(figure, size, len(np.asarray(predicted)))
     return figure
 
 
@@ -218,7 +239,7 @@ def band_variances(sets: Mapping[str, Estimate], size: int) -> Figure:
     >>> figure.axes[0].lines[0].get_ydata().tolist()  # without the mean
     [1.0, 1.0, 1.0]
     """
-    figure, ax = plt.subplots(figsize=(6.8, 3.8))
+    figure, (ax,) = panels(1, 3.8)
     markers = ("o-", "s--", "^-.", "D:", "v-", "P--")
     for (name, variance), marker in zip(sets.items(), markers, strict=False):
         levels = range(len(variance.value) - 1)  # the last is the mean, which has no neighbour to compare with
@@ -226,10 +247,10 @@ def band_variances(sets: Mapping[str, Estimate], size: int) -> Figure:
         value, error = variance.value[:-1] / scale, variance.standard_error[:-1] / scale
         ax.errorbar(levels, value, 2 * error, fmt=marker, label=name, markersize=5, linewidth=1.4, capsize=2)
     ax.axhline(1, color="#777777", linewidth=1)
-    ax.annotate("Vₘ = 4ᵐ", (0, 1), (0, -11), textcoords="offset points", fontsize=8.5)
+    ax.annotate("Vₘ = 4ᵐ", (0, 1), (0, -11), textcoords="offset points", fontsize=9)
     ax.set(yscale="log", xlabel="resolution", ylabel="band variance Vₘ / 4ᵐ")
     ax.set_xticks(levels, [level_name(size, level) for level in levels])
-    ax.legend(fontsize=8.5, loc="upper right", bbox_to_anchor=(1, 0.93))
+    legend_above(figure, ax, 3)
     return figure
 
 
@@ -251,7 +272,7 @@ def half_points(measured: Mapping[str, Estimate], predicted: Mapping[str, npt.Ar
     >>> [label.get_text() for label in figure.axes[0].get_xticklabels()]
     ['4×4', '2×2', '1×1']
     """
-    figure, ax = plt.subplots(figsize=(6.8, 3.8))
+    figure, (ax,) = panels(1, 3.8)
     for (name, estimate), marker in zip(measured.items(), ("o", "s", "^", "D", "v", "P"), strict=False):
         levels = np.arange(len(estimate.value))
         (line,) = ax.plot(levels, np.asarray(predicted[name]), "--", linewidth=1.2)
@@ -261,5 +282,5 @@ def half_points(measured: Mapping[str, Estimate], predicted: Mapping[str, npt.Ar
         )
     ax.set(xlabel="resolution of the band", ylabel="log-SNR at which half is resolved")
     ax.set_xticks(levels, [level_name(size, level) for level in range(len(levels))])
-    ax.legend(fontsize=8.5, title="measured; dashed: predicted", title_fontsize=8.5)
+    legend_above(figure, ax, 3, title="measured; dashed: predicted")
     return figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,7 +11,8 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from chroma.palette import level_colour, level_name
-from chroma.plotting.style import draw_picture, ink, label_curves, styled
+from chroma.plotting.layout import legend_above, panels, picture_grid, resolution_key
+from chroma.plotting.style import PHONE_WIDTH, WIDTH, draw_picture, ink, label_curves, on_phone, styled
 
 
 @styled
@@ -32,10 +34,17 @@ def idea(images: Sequence[npt.ArrayLike], times: Sequence[float], original: npt.
     """
     count = len(images) + 1
     size = np.shape(images[0])[-1]
-    figure, axes = plt.subplots(2, count, figsize=(1.5 * count, 2.4), height_ratios=[1, 0.13])
-    draw_picture(axes[0, -1], original, "the picture")
-    axes[1, -1].axis("off")
-    for level, (image, time, (top, bottom)) in enumerate(zip(images, times, axes.T[:-1], strict=True)):
+    across = min(3, count) if on_phone() else count
+    lines = -(-count // across)
+    width = PHONE_WIDTH if on_phone() else WIDTH
+    figure = plt.figure(figsize=(width, lines * (width / across + 0.75)))
+    grid = figure.add_gridspec(2 * lines, across, height_ratios=[1, 0.1] * lines)
+    places = [(2 * (k // across), k % across) for k in range(count)]
+    tops = [figure.add_subplot(grid[row, column]) for row, column in places]
+    bottoms = [figure.add_subplot(grid[row + 1, column]) for row, column in places]
+    draw_picture(tops[-1], original, "the picture")
+    bottoms[-1].axis("off")
+    for level, (image, time, top, bottom) in enumerate(zip(images, times, tops, bottoms, strict=False)):
         draw_picture(top, image, level_name(size, level), edge=level_colour(size, level))
         top.title.set_color(ink(level_colour(size, level)))
         top.title.set_fontweight("bold")
@@ -64,20 +73,7 @@ def trajectory(rows: Mapping[str, Sequence[npt.ArrayLike | None]], columns: Sequ
     >>> [len(ax.images) for ax in figure.axes]
     [1, 1, 0, 1]
     """
-    figure, axes = plt.subplots(
-        len(rows), len(columns), figsize=(1.25 * len(columns), 1.32 * len(rows) + 0.2), squeeze=False
-    )
-    for i, (label, images) in enumerate(rows.items()):
-        for j, (ax, image) in enumerate(zip(axes[i], images, strict=True)):
-            if image is None:
-                ax.axis("off")
-            else:
-                draw_picture(ax, image, columns[j] if i == 0 else "")
-        axes[i, 0].axis("on")
-        axes[i, 0].set_ylabel(label, fontsize=9)
-        axes[i, 0].spines[:].set_visible(False)
-        axes[i, 0].set(xticks=[], yticks=[])
-    return figure
+    return picture_grid(rows, columns)
 
 
 @styled
@@ -103,14 +99,7 @@ def matched_times(
     >>> [ax.get_title() for ax in figure.axes if ax.spines["left"].get_visible()]
     ['τ = 0.6', 't = 0.6']
     """
-    count = len(next(iter(rows.values())))
-    figure, axes = plt.subplots(len(rows), count, figsize=(1.55 * count, 1.85 * len(rows)))
-    frames = dict(zip(pair, ("#e6b800", "#2e8b57"), strict=True))
-    for i, (label, images) in enumerate(rows.items()):
-        for j, image in enumerate(images):
-            draw_picture(axes[i, j], image, times[label][j], edge=frames.get((i, j)))
-        axes[i, 0].set_ylabel(label, fontsize=9)
-    return figure
+    return picture_grid(rows, times, dict(zip(pair, ("#e6b800", "#2e8b57"), strict=True)))
 
 
 @styled
@@ -130,15 +119,15 @@ def adjusted_times(t: np.ndarray, tau: np.ndarray, alpha: np.ndarray, size: int)
     >>> t, schedule = np.linspace(0, 1, 9), chroma.Cosine()
     >>> tau = np.stack([chroma.adjusted_time(schedule, t, level) for level in range(3)])
     >>> figure = adjusted_times(t, tau, schedule.alpha(tau), size=64)
-    >>> [text.get_text() for text in figure.axes[0].get_legend().texts]
+    >>> [text.get_text() for text in figure.legends[0].texts]
     ['64×64', '32×32', '16×16']
     """
-    figure, axes = plt.subplots(1, 2, figsize=(8.8, 3.9))
+    figure, axes = panels(2, 3.7)
     for ax, curves, name in zip(axes, (tau, alpha), ("adjusted time τₘ", "signal α(τₘ)"), strict=True):
         for level, curve in enumerate(curves):
-            ax.plot(t, curve, color=level_colour(size, level), label=level_name(size, level))
+            ax.plot(t, curve, color=level_colour(size, level))
         ax.set(xlabel="time t   (noise ← → image)", ylabel=name, xlim=(t.max(), t.min()), ylim=(0, 1.02))
-    axes[0].legend(title="resolution", fontsize=8.5, title_fontsize=8.5)
+    resolution_key(figure, size, len(tau))
     return figure
 
 
@@ -166,7 +155,7 @@ def theorem(
     >>> [len(ax.lines) for ax in figure.axes]  # on the left also one per entry of the legend
     [9, 6]
     """
-    figure, axes = plt.subplots(1, 2, figsize=(8.8, 3.6), sharey=True)
+    figure, axes = panels(2, 3.5, sharey=True)
     line_styles = ("-", "--", ":")
     for line_style, (name, (t, z)) in zip(line_styles, schedules.items(), strict=True):
         curves = dict(list(enumerate(shares[name]))[::2])
@@ -175,10 +164,12 @@ def theorem(
             axes[0].plot(t, curve, line_style, color=colour, linewidth=1.4)
             axes[1].plot(z, curve, line_style, color=colour, linewidth=1.4)
         axes[0].plot([], [], line_style, color="#333333", label=name)
-    axes[0].set(xlabel="each schedule's own time   (noise ← → image)", ylabel="share rₘ", xlim=(1, 0), ylim=(0, 0.82))
+    for ax in axes:
+        ax.set_ylabel("share rₘ")
+    axes[0].set(xlabel="each schedule's own time   (noise ← → image)", xlim=(1, 0), ylim=(0, 0.86))
     axes[1].set(xlabel="log-SNR   (noise ← → image)", xlim=(-14, 8))
     label_curves(axes[1], z, curves, size)
-    axes[0].legend(fontsize=8.5)
+    legend_above(figure, axes[0], 3)
     return figure
 
 
@@ -202,9 +193,10 @@ def thresholds(
     >>> len(figure.axes[-1].lines)  # three profiles and two bounds
     5
     """
-    figure = plt.figure(figsize=(8.8, 4.6))
-    gridspec = figure.add_gridspec(2, len(pictures), height_ratios=[1, 0.9])
+    figure = plt.figure(figsize=(PHONE_WIDTH, 4.2) if on_phone() else (WIDTH, 5.0))
+    gridspec = figure.add_gridspec(2, len(pictures), height_ratios=[0.75, 1] if on_phone() else [1, 0.9])
     for i, (title, image) in enumerate(pictures.items()):
+        title = fill(title, 14) if on_phone() else title
         draw_picture(figure.add_subplot(gridspec[0, i]), image, title)
     ax = figure.add_subplot(gridspec[1, :])
     line_styles = ((":", "#888888"), ("--", "#2f86c4"), ("-", "#d1495b"))
@@ -214,7 +206,7 @@ def thresholds(
         ax.axhline(sign * bound, color="#333333", linewidth=0.8)
     width = len(np.asarray(profile))
     ax.set(xlabel="pixel along the middle row (red channel)", ylabel="value of x̂₀", xlim=(0, width - 1))
-    ax.legend(fontsize=8.5, ncols=3, loc="upper center", bbox_to_anchor=(0.5, 1.22))
+    ax.legend(ncols=2 if on_phone() else 3, loc="lower left", bbox_to_anchor=(-0.02, 1), columnspacing=1)
     return figure
 
 
@@ -237,14 +229,8 @@ def cascade_parts(
     >>> [ax.spines["left"].get_visible() for ax in figure.axes]
     [False, True]
     """
-    figure, axes = plt.subplots(
-        len(rows), len(columns), figsize=(1.4 * len(columns), 1.5 * len(rows) + 0.45), squeeze=False
-    )
-    for i, (label, images) in enumerate(rows.items()):
-        for j, (ax, image) in enumerate(zip(axes[i], images, strict=True)):
-            draw_picture(ax, image, columns[j] if i == 0 else "", edge=edges.get(j))
-        axes[i, 0].set_ylabel(label, fontsize=9)
-    return figure
+    frames = {(i, j): colour for i in range(len(rows)) for j, colour in edges.items()}
+    return picture_grid(rows, columns, frames)
 
 
 @styled
@@ -263,12 +249,21 @@ def ablations(blocks: Mapping[str, Mapping[str, Sequence[np.ndarray]]]) -> Figur
     >>> figure.axes[0].images[0].get_array().shape  # two by two images
     (16, 16, 3)
     """
-    count = len(next(iter(blocks.values())))
-    figure, axes = plt.subplots(len(blocks), count, figsize=(1.75 * count, 1.95 * len(blocks) + 0.2), squeeze=False)
-    for i, (title, cells) in enumerate(blocks.items()):
-        for ax, (label, images) in zip(axes[i], cells.items(), strict=True):
-            side = round(len(images) ** 0.5)
-            rows = [np.concatenate(images[k : k + side], 2) for k in range(0, side * side, side)]
-            draw_picture(ax, np.concatenate(rows, 1), label)
-        axes[i, 0].set_ylabel(title, fontsize=9)
-    return figure
+    mosaics = {title: [mosaic(images) for images in cells.values()] for title, cells in blocks.items()}
+    return picture_grid(mosaics, {title: list(cells) for title, cells in blocks.items()}, phone=2)
+
+
+def mosaic(images: Sequence[np.ndarray]) -> np.ndarray:
+    """Join n^2 images in n rows; n is the root of their number, rounded.
+
+    Args:
+        images: (3, H, W) each.
+
+    Returns:
+        (3, n H, n W).
+
+    >>> mosaic([np.zeros((3, 8, 8))] * 4).shape
+    (3, 16, 16)
+    """
+    side = round(len(images) ** 0.5)
+    return np.concatenate([np.concatenate(images[k : k + side], 2) for k in range(0, side * side, side)], 1)

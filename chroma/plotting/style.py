@@ -11,8 +11,10 @@ The functions that take ``ax`` add to an existing panel, so that figures of your
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sized
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import Any, ParamSpec
+from weakref import WeakKeyDictionary
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -26,25 +28,36 @@ from chroma.palette import level_colour, level_name
 
 P = ParamSpec("P")
 
+# A figure is plotted as wide as a page shows it, so that its text keeps its size. In inches:
+WIDTH = 7.2
+PHONE_WIDTH = 3.8
+
 STYLE: dict[Any, Any] = {
-    "figure.dpi": 128,
+    "figure.dpi": 144,
     "figure.constrained_layout.use": True,
-    "font.size": 10,
+    "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.titlesize": 10,
+    "axes.titlesize": 9.5,
     "axes.titlelocation": "left",
     "axes.grid": True,
     "grid.color": "#e6e6e6",
     "grid.linewidth": 0.7,
     "lines.linewidth": 1.8,
     "legend.frameon": False,
+    "legend.fontsize": 9,
+    "legend.title_fontsize": 9,
     "image.interpolation": "nearest",
 }
+
+_on_phone: ContextVar[bool] = ContextVar("on_phone", default=False)
+_plot_again: WeakKeyDictionary[Figure, Callable[[], Figure]] = WeakKeyDictionary()
 
 
 def styled(plot: Callable[P, Figure]) -> Callable[P, Figure]:
     """Decorate a figure function: it plots in `STYLE` and returns a figure that pyplot does not keep open.
+
+    `phone_layout` can plot the figure again for a narrow screen.
 
     Args:
         plot: a function that makes a figure with pyplot.
@@ -62,9 +75,41 @@ def styled(plot: Callable[P, Figure]) -> Callable[P, Figure]:
         with plt.rc_context(STYLE):
             figure = plot(*args, **kwargs)
         plt.close(figure)
+        _plot_again[figure] = lambda: plot_in_style(*args, **kwargs)
         return figure
 
     return plot_in_style
+
+
+def phone_layout(figure: Figure) -> Figure | None:
+    """Plot a figure again for a narrow screen: panels stand below one another, and the text keeps its size.
+
+    Args:
+        figure: as a function of `chroma.plotting` returned it.
+
+    Returns:
+        A figure of the same data, or None for a figure that no such function has plotted.
+
+    >>> import chroma.plotting
+    >>> curves = {"step": [0, 0, 1, 1]}
+    >>> figure = phone_layout(chroma.plotting.weight_curves(np.arange(4.0), curves, {}))
+    >>> float(figure.get_figwidth()) == PHONE_WIDTH
+    True
+    >>> phone_layout(Figure()) is None
+    True
+    """
+    if figure not in _plot_again:
+        return None
+    token = _on_phone.set(True)
+    try:
+        return _plot_again[figure]()
+    finally:
+        _on_phone.reset(token)
+
+
+def on_phone() -> bool:
+    """Return whether `phone_layout` is plotting."""
+    return _on_phone.get()
 
 
 def ink(colour: str) -> tuple[float, float, float]:
@@ -81,21 +126,6 @@ def ink(colour: str) -> tuple[float, float, float]:
     """
     red, green, blue = to_rgb(colour)
     return 0.72 * red, 0.72 * green, 0.72 * blue
-
-
-def panel_width(panels: Sized) -> float:
-    """Compute the width of a figure whose panels are side by side, so that a page can show it without small print.
-
-    Args:
-        panels: one entry per panel.
-
-    Returns:
-        The width in inches, from 6.6 to 9.8.
-
-    >>> [panel_width("a" * count) for count in (1, 2, 3)]
-    [6.6, 8.8, 9.8]
-    """
-    return float(np.clip(4.4 * len(panels), 6.6, 9.8))
 
 
 def to_pixels(image: npt.ArrayLike) -> np.ndarray:
@@ -151,16 +181,31 @@ def label_curves(ax: Axes, x: np.ndarray, curves: Mapping[int, np.ndarray], size
     ['8×8', '4×4']
     """
     (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
+    wide, tall = _label_size(ax)
     placed: list[tuple[float, float]] = []
     for level, curve in curves.items():
         peak = int(np.argmax(curve))
-        across = float(np.clip((x[peak] - left) / (right - left), 0.045, 0.955))  # of the panel, from the left
+        across = float(
+            np.clip((x[peak] - left) / (right - left), wide / 2, 1 - wide / 2)
+        )  # of the panel, from the left
         up = (curve[peak] - low) / (high - low) + 0.012
-        while any(abs(across - a) < 0.095 and abs(up - b) < 0.055 for a, b in placed):
+        while any(abs(across - a) < wide and abs(up - b) < tall for a, b in placed):
             up += 0.01
         placed.append((across, up))
         style: dict[str, Any] = {"color": ink(level_colour(size, level)), "fontsize": 8.5, "fontweight": "bold"}
         ax.text(across, up, level_name(size, level), transform=ax.transAxes, ha="center", va="bottom", **style)
+
+
+def _label_size(ax: Axes) -> tuple[float, float]:
+    """Width and height of a label such as "64×64", as fractions of a panel that has its place but no final size."""
+    place, figure = ax.get_subplotspec(), ax.get_figure()
+    columns, share = 1, 1.0
+    if place is not None:
+        grid = place.get_gridspec()
+        heights = np.asarray(grid.get_height_ratios(), dtype=float)
+        columns, share = grid.ncols, float(heights[place.rowspan.start] / heights.sum())
+    width, height = figure.get_size_inches() if isinstance(figure, Figure) else (WIDTH, WIDTH / 2)
+    return 0.5 * columns / (0.9 * width), 0.13 / (0.8 * share * height)
 
 
 def with_errors(values: Estimate | npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -222,7 +267,7 @@ def heat_map(ax: Axes, x: np.ndarray, shares: np.ndarray, size: int) -> None:
         ax.pcolormesh(edges, [level - 0.5, level + 0.5], row[None], cmap=ramp, vmin=0, vmax=1, rasterized=True)
     ax.set(yticks=range(len(shares)), yticklabels=[level_name(size, level) for level in range(len(shares))])
     ax.invert_yaxis()
-    ax.tick_params(axis="y", length=0, labelsize=8)
+    ax.tick_params(axis="y", length=0, labelsize=8.5)
     ax.grid(False)
     for level, label in enumerate(ax.get_yticklabels()):
         label.set_color(ink(level_colour(size, level)))
