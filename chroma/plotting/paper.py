@@ -249,21 +249,11 @@ def ablations(blocks: Mapping[str, Mapping[str, Sequence[np.ndarray]]]) -> Figur
     >>> figure.axes[0].images[0].get_array().shape  # two by two images
     (16, 16, 3)
     """
-    mosaics = {title: [mosaic(images) for images in cells.values()] for title, cells in blocks.items()}
+    mosaics = {title: [_mosaic(images) for images in cells.values()] for title, cells in blocks.items()}
     return picture_grid(mosaics, {title: list(cells) for title, cells in blocks.items()}, phone=2)
 
 
-def mosaic(images: Sequence[np.ndarray]) -> np.ndarray:
-    """Join n^2 images in n rows; n is the root of their number, rounded.
-
-    Args:
-        images: (3, H, W) each.
-
-    Returns:
-        (3, n H, n W).
-
-    >>> mosaic([np.zeros((3, 8, 8))] * 4).shape
-    (3, 16, 16)
-    """
+def _mosaic(images: Sequence[np.ndarray]) -> np.ndarray:
+    """Join n^2 images, (3, H, W) each, in n rows: (3, n H, n W); n is the root of their number, rounded."""
     side = round(len(images) ** 0.5)
     return np.concatenate([np.concatenate(images[k : k + side], 2) for k in range(0, side * side, side)], 1)
