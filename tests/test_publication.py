@@ -53,6 +53,22 @@ def test_python_is_read_without_scrolling_sideways(source):
     assert wide == []  # 77 characters fit between the two menus on a screen of 1280 pixels
 
 
+CELL_OR_FIGURE = re.compile(r"^```\{(code-cell|glue:figure)\}[^\n]*\n(.*?)^```$", re.M | re.S)
+CELL_OPTIONS = re.compile(r"\A\s*(---\n.*?\n---\n|(:.*\n)+)", re.S)
+
+
+@pytest.mark.parametrize("source", NOTEBOOKS, ids=lambda source: source.stem)
+def test_at_most_twelve_lines_of_code_are_open_before_a_picture(source):
+    visible = 0
+    for kind, text in CELL_OR_FIGURE.findall(source.read_text(encoding="utf-8")):
+        options = CELL_OPTIONS.match(text)
+        if kind == "glue:figure":
+            assert visible <= 12
+            visible = 0
+        elif options is None or not re.search(r"(hide|remove)-(input|cell)", options[0]):
+            visible += len([line for line in CELL_OPTIONS.sub("", text).splitlines() if line.strip()])
+
+
 @pytest.mark.usefixtures("site")
 @pytest.mark.parametrize("source", NOTEBOOKS, ids=lambda source: source.stem)
 def test_each_figure_is_followed_by_its_provenance(source):

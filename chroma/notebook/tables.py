@@ -37,21 +37,23 @@ def _text(cell: Any) -> str:
 
 
 def distance_table(measurements: Mapping[str, tuple]) -> Any:
-    """Lay out mean distances between measurements and predictions.
+    """Lay out mean distances between measurements and predictions, one row per prediction.
 
     Args:
         measurements: label -> (a measurement with ``mean_distance`` and ``result``, its predictions as by
-            `chroma.measure.predictions`).
+            `chroma.measure.predictions`); all have the same predictions.
 
     Returns:
         An ``IPython.display.Markdown``.
     """
     names = list(next(iter(measurements.values()))[1])
-    rows = []
-    for label, (measured, predicted) in measurements.items():
-        distances = [with_error(measured.mean_distance(predicted[name])) for name in names]
-        rows.append([label, *distances, measured.result().count])
-    return table(["measured on", *(PREDICTION_LABELS.get(name, name) for name in names), "samples"], rows)
+    rows: list[list[Any]] = [
+        [PREDICTION_LABELS.get(name, name)]
+        + [with_error(measured.mean_distance(predicted[name])) for measured, predicted in measurements.values()]
+        for name in names
+    ]
+    rows.append(["samples", *(measured.result().count for measured, _ in measurements.values())])
+    return table(["distance to", *measurements], rows)
 
 
 def with_error(estimate: Estimate) -> str:
