@@ -94,7 +94,7 @@ def switch_prompts(
             inpainting, ControlNet, PAG or Kontext.
         prompts: in the order of their use.
         at: where each next prompt begins, one less than the prompts: a resolution of the latents, "8x8" (where
-            `fraction` of that band is generated, by the paper's r_m), or a number, a log-SNR.
+            `fraction` of that band is generated, by the paper's levels), or a number, a log-SNR.
         steps: of the call.
         fraction: of a band, for switches given as a resolution.
         size: the side of the latents that a resolution refers to; by default that of the call's height, or the model's.

@@ -35,6 +35,7 @@ def switch_log_snr(
     resolution: str | int | None = None,
     fraction: float = 0.5,
     size: int | None = None,
+    data_variance: float = 1.0,
     band_variance: Sequence[float] | None = None,
 ) -> float:
     r"""Convert a place along the generation to its log-SNR. It is given in exactly one of four ways.
@@ -49,8 +50,9 @@ def switch_log_snr(
             :math:`\sigma(z + \log V_m) = \mathrm{fraction}`.
         fraction: of the band, between 0 and 1.
         size: the side of what is denoised, in pixels or latents.
-        band_variance: V_m of the data, finest first (`chroma.accumulators.BandVariance`), in place of the paper's 4^m;
-            for real images it makes the switch come later.
+        data_variance: of the images: 1 for latents, about 0.264 for photographs' pixels in [-1, 1]. The default curve
+            of `chroma.schedulers.curves` is the paper's 4^m times this number.
+        band_variance: V_m of the data, finest first (`chroma.accumulators.BandVariance`), in place of that curve.
 
     Returns:
         The log-SNR.
@@ -72,7 +74,8 @@ def switch_log_snr(
     if log_snr is not None:
         return float(check_not_nan("log_snr", log_snr))
     if resolution is not None:
-        return _log_snr_of_fraction(resolution, fraction, size, band_variance)
+        variance = check_finite("data_variance", data_variance, above=0)
+        return _log_snr_of_fraction(resolution, fraction, size, variance, band_variance)
     if schedule is None:
         raise ValueError(f"{given[0]}= also needs schedule=")
     if time is not None:
@@ -92,12 +95,16 @@ def _log_snr_of_eta(schedule: Schedule, eta: float | None) -> float:
 
 
 def _log_snr_of_fraction(
-    resolution: str | int, fraction: float, size: int | None, band_variance: Sequence[float] | None
+    resolution: str | int,
+    fraction: float,
+    size: int | None,
+    data_variance: float,
+    band_variance: Sequence[float] | None,
 ) -> float:
     level = level_of(resolution, size)
     if not 0 < check_finite("fraction", fraction) < 1:
         raise invalid_argument("fraction", fraction, "between 0 and 1: no log-SNR starts or completes a band")
-    log_variance = level * log(4)
+    log_variance = level * log(4) + log(data_variance)
     if band_variance is not None:
         values = check_not_nan("band_variance", band_variance)
         if values.ndim != 1 or len(values) <= level or values[level] <= 0:

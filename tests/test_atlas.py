@@ -14,18 +14,22 @@ from tiny import tiny
 
 from chroma import data
 from chroma.accumulators import BandVariance
-from chroma.schedulers import atlas as module
-from chroma.schedulers.atlas import PHOTOGRAPHS, chart, main, photograph_variance
+from chroma.schedulers.atlas import chart, main
+from chroma.schedulers.curves import PHOTOGRAPHS, PIXEL_VARIANCE, SLOPE, photograph_variance
 from chroma.schedulers.published import FLUX, PUBLISHED
+
+POWERS = 4.0 ** np.arange(7) * PIXEL_VARIANCE
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_shares_add_up_to_one_and_what_is_done_grows_to_one(name):
     rows = chart(name, steps=20)
     assert [row["step"] for row in rows] == list(range(20))
-    for key in ("share", "share_photographs"):
+    curves = [key.removeprefix("share") for key in rows[0] if key.startswith("share")]
+    assert curves[:2] == ["", "_photographs"]
+    for key in (f"share{curve}" for curve in curves):
         np.testing.assert_allclose([sum(row[key].values()) for row in rows], 1)
-    for key in ("done", "done_photographs"):
+    for key in (f"done{curve}" for curve in curves):
         done = np.array([list(row[key].values()) for row in rows])
         assert (np.diff(done, axis=0) >= 0).all()
         np.testing.assert_allclose(done[-1], 1)
@@ -38,7 +42,7 @@ def test_the_share_of_a_step_is_what_the_scheduler_s_own_alphas_say():
     scheduler.set_timesteps(10)
     alpha = scheduler.alphas_cumprod[scheduler.timesteps].double().numpy()
     for i in range(9):
-        grown = [4**m * alpha[i + j] / (1 + (4**m - 1) * alpha[i + j]) for j in (1, 0) for m in range(7)]
+        grown = [POWERS[m] * alpha[i + j] / (1 + (POWERS[m] - 1) * alpha[i + j]) for j in (1, 0) for m in range(7)]
         grown = np.array(grown[:7]) - np.array(grown[7:])
         np.testing.assert_allclose(list(rows[i]["share"].values()), grown / grown.sum(), rtol=1e-3)
         assert rows[i]["timestep"] == scheduler.timesteps[i]
@@ -58,10 +62,10 @@ def test_photographs_have_the_band_powers_that_are_written_down():
     found = power.result()
     written = photograph_variance(128)
     assert (np.abs(found.value - written) < 2 * found.standard_error + 0.005 * written).all()
-    assert float(crops.var()) == pytest.approx(module.PIXEL_VARIANCE, abs=5e-4)
+    assert float(crops.var()) == pytest.approx(PIXEL_VARIANCE, abs=5e-4)
     grids = np.array([grid for grid in PHOTOGRAPHS if grid > 1])
     slope = np.polyfit(np.log(grids), np.log([PHOTOGRAPHS[grid] for grid in grids]), 1)[0]
-    assert slope == pytest.approx(module.SLOPE, abs=0.005)
+    assert slope == pytest.approx(SLOPE, abs=0.005)
 
 
 def test_a_saved_pipeline_tells_its_own_size(tmp_path):

@@ -14,7 +14,7 @@ from chroma.design import Designed, optimal, to_sigmas, to_timesteps, wasserstei
 from chroma.exact import GaussianPredictor
 from chroma.pyramid import bands
 from chroma.sampling import ddim
-from chroma.schedulers.atlas import photograph_variance
+from chroma.schedulers.curves import photograph_variance
 from chroma.schedulers.steps import step_log_snrs
 
 POWER = 4.0 ** np.arange(5) * 0.05

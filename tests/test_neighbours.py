@@ -16,7 +16,7 @@ from pybtex.database import parse_file
 from chroma import RectifiedFlow, level_log_snr
 from chroma.design import wasserstein
 from chroma.information import collapse_log_snr
-from chroma.schedulers.atlas import photograph_variance
+from chroma.schedulers.curves import photograph_variance
 
 ROOT = Path(__file__).parents[1]
 SOURCE = (ROOT / "book" / "neighbours.md").read_text(encoding="utf-8")

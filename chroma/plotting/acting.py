@@ -25,17 +25,19 @@ from chroma.plotting.style import (
     styled,
     with_errors,
 )
+from chroma.schedulers.atlas import suffix
+from chroma.schedulers.curves import DEFAULT_CURVE
 
 
 @styled
-def atlas_chart(charts: Mapping[str, Sequence[Mapping]], photographs: bool = True) -> Figure:
+def atlas_chart(charts: Mapping[str, Sequence[Mapping]], curve: str = DEFAULT_CURVE) -> Figure:
     """Plot which resolutions each step of several schedulers generates, one panel per scheduler and one bar per step.
 
     The segments of a bar are the shares of the resolutions in the step, the coarsest at the bottom.
 
     Args:
         charts: title -> the rows of `chroma.schedulers.atlas.chart`.
-        photographs: show the shares for the band variances of photographs; otherwise those of the paper's r_m.
+        curve: of `chroma.schedulers.curves.CURVES`, whose shares are shown.
 
     Returns:
         The figure.
@@ -48,7 +50,7 @@ def atlas_chart(charts: Mapping[str, Sequence[Mapping]], photographs: bool = Tru
     size = (PHONE_WIDTH if on_phone() else WIDTH, 0.95 * len(charts) + 0.7)
     figure, axes = plt.subplots(len(charts), 1, figsize=size, squeeze=False)
     for ax, (title, rows) in zip(axes[:, 0], charts.items(), strict=True):
-        key = "share_photographs" if photographs else "share"
+        key = f"share{suffix(curve)}"
         sides = list(rows[0][key])
         bottom = np.zeros(len(rows))
         for side in reversed(sides):  # coarse at the bottom
