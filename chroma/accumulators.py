@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 
 from chroma._check import check_not_nan, invalid_argument
 from chroma.chromatography import total_variation
-from chroma.estimates import Estimate, jackknife
+from chroma.estimates import Estimate, half_way, jackknife
 from chroma.process import State
 from chroma.pyramid import band_energy, band_sizes
 from chroma.spectra import radial_psd
@@ -213,9 +213,10 @@ class GroupedSums:
             function: of an array of means (n, steps, ...), n of them side by side.
 
         Returns:
-            The estimate.
+            The estimate; its count is that of the independent units, samples or batches.
         """
-        return jackknife(*self.parts(), function)
+        estimate = jackknife(*self.parts(), function)
+        return Estimate(estimate.value, estimate.standard_error, self._seen[0])
 
 
 def energy_shares(energy: np.ndarray) -> np.ndarray:
@@ -377,17 +378,8 @@ class ResolvedFraction(GroupedSums):
         Returns:
             The log-SNRs, finest first, (..., levels); NaN where `log_snrs` do not reach half.
         """
-
-        def crossing(rho: np.ndarray) -> float:
-            (reached,) = np.nonzero(rho >= 0.5)
-            if not len(reached) or not reached[0]:
-                return np.nan
-            i = reached[0]
-            part = (0.5 - rho[i - 1]) / (rho[i] - rho[i - 1])
-            return self.log_snrs[i - 1] + part * (self.log_snrs[i] - self.log_snrs[i - 1])
-
         parts = sums[..., ::-1].cumsum(-1)[..., ::-1] if of_levels else sums
-        return np.apply_along_axis(crossing, -1, self._rho(parts))
+        return half_way(self.log_snrs, self._rho(parts))
 
     def half_points(self, of_levels: bool = False) -> Estimate:
         """Estimate the log-SNR at which half of each band is resolved.
@@ -520,6 +512,17 @@ class ChangePSD:
                 raise invalid_argument("state", f"log-SNR {state.log_snr}", must)
             self._sums.add(state.log_snr, radial_psd(to_double(state.x0) - self._x0_before))
         self._x0_before = to_double(state.x0)
+
+    def estimate(self, function: Callable[[np.ndarray], np.ndarray]) -> Estimate:
+        """Estimate a function of the mean densities, with its jackknife standard error over samples.
+
+        Args:
+            function: of an array of means (n, intervals, H // 2), n of them side by side.
+
+        Returns:
+            The estimate.
+        """
+        return self._sums.estimate(function)
 
     def result(self) -> Estimate:
         """Estimate the densities at 1 .. H/2 cycles per image (`chroma.spectra.radial_psd`), (intervals, H // 2)."""

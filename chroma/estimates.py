@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from chroma._check import invalid_argument
 
@@ -69,3 +70,29 @@ def leave_one_out_error(values: np.ndarray) -> np.ndarray:
     """
     count = len(values)
     return np.sqrt((count - 1) / count * np.square(values - values.mean(0)).sum(0))
+
+
+def half_way(x: ArrayLike, curves: ArrayLike) -> np.ndarray:
+    """Interpolate where curves first reach one half.
+
+    Args:
+        x: abscissae, strictly increasing, (N,).
+        curves: values that begin below one half, (..., N).
+
+    Returns:
+        The abscissa at which each curve first reaches one half, (...); NaN where it never does or begins above it.
+
+    >>> half_way([0.0, 1.0, 2.0], [[0.0, 0.4, 0.8], [0.0, 0.1, 0.2]])
+    array([1.25,  nan])
+    """
+    at, values = np.asarray(x, dtype=float), np.asarray(curves, dtype=float)
+
+    def crossing(curve: np.ndarray) -> float:
+        (reached,) = np.nonzero(curve >= 0.5)
+        if not len(reached) or not reached[0]:
+            return np.nan
+        i = reached[0]
+        part = (0.5 - curve[i - 1]) / (curve[i] - curve[i - 1])
+        return at[i - 1] + part * (at[i] - at[i - 1])
+
+    return np.apply_along_axis(crossing, -1, values)

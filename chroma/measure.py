@@ -47,13 +47,14 @@ from chroma._measured_files import (
 from chroma._processes import accelerator
 from chroma._terminal import one_sentence, print_text
 from chroma.accumulators import CFGChromatography, energy_shares, share_distances
-from chroma.chromatography import chromatogram, guidance_power
+from chroma.chromatography import generation_weights
 from chroma.estimates import Estimate, jackknife
 from chroma.models import DiffusersPipeline, Pipeline
+from chroma.nulls import predictions
 from chroma.palette import PREDICTION_LABELS
 from chroma.predictors import Guided, from_pipeline
 from chroma.prompts import check_distinguishable, encode
-from chroma.pyramid import band_sizes, resolution_label, resolutions, white_noise_shares
+from chroma.pyramid import resolution_label, resolutions
 from chroma.sampling import ddim, teacher_forced
 
 
@@ -138,53 +139,19 @@ class Measured:
         """
         return self._over_prompts(lambda energy: share_distances(energy, predicted))
 
-    def mean_distance(self, predicted: ArrayLike) -> Estimate:
-        """Estimate the mean of `distance` over the steps, which are uniform in the model's own time.
+    def mean_distance(self, predicted: ArrayLike, band_variance: ArrayLike | None = None) -> Estimate:
+        """Estimate the mean of `distance`, each log-SNR weighted by what is generated there, whatever the schedule.
 
         Args:
             predicted: shares, (levels, steps) or (levels,).
+            band_variance: V_m of the data, for `chroma.chromatography.generation_weights`; the paper's 4^m by default.
 
         Returns:
             One number.
         """
-        return self._over_prompts(lambda energy: share_distances(energy, predicted).mean(-1))
-
-
-def predictions(
-    log_snrs: ArrayLike,
-    shape: tuple[int, int, int],
-    band_variance: ArrayLike | None = None,
-    between_prompt_variance: ArrayLike | None = None,
-) -> dict[str, np.ndarray]:
-    """Compute the shares that a measured chromatogram may be compared with.
-
-    Args:
-        log_snrs: of the steps, (steps,).
-        shape: (C, H, W) of what is denoised.
-        band_variance: V_m of the data, finest first, (levels,), for the two predictions that use the spectrum.
-        between_prompt_variance: w_m, the part of it that the prompts decide (`chroma.chromatography.guidance_power`);
-            all of it by default.
-
-    Returns:
-        Name -> shares, (levels, steps) or (levels,). The names are "guidance_power", the formula for what Eq 19
-        measures, "paper", the paper's r_m, "band_variance", r_m with V_m in place of 4^m, and "white_noise".
-        `chroma.palette.PREDICTION_LABELS` has names for figures.
-
-    >>> shares = predictions([0.0], shape=(3, 2, 2), band_variance=[0.1, 0.4])
-    >>> list(shares)
-    ['guidance_power', 'paper', 'band_variance', 'white_noise']
-    >>> shares["white_noise"]
-    array([0.75, 0.25])
-    """
-    sizes, shares = band_sizes(shape), {}
-    if band_variance is not None:
-        w = band_variance if between_prompt_variance is None else between_prompt_variance
-        energy = guidance_power(log_snrs, band_variance, w) * sizes[:, None]
-        shares["guidance_power"] = energy / energy.sum(0)
-    shares["paper"] = chromatogram(log_snrs, len(sizes))
-    if band_variance is not None:
-        shares["band_variance"] = chromatogram(log_snrs, len(sizes), np.log(band_variance))
-    return shares | {"white_noise": white_noise_shares(shape)}
+        powers = 4.0 ** np.arange(self.energy.shape[-1]) if band_variance is None else band_variance
+        weights = generation_weights(self.log_snrs, powers)
+        return self._over_prompts(lambda energy: share_distances(energy, predicted) @ weights)
 
 
 def measure_prompts(
@@ -439,7 +406,7 @@ def report(measured: Measured) -> str:
     for name, shares in predictions(measured.log_snrs, measured.run.shape).items():
         distance = measured.mean_distance(shares)
         value = f"{distance.value:.3f}±{distance.standard_error:.3f}"
-        lines.append(f"total variation from {PREDICTION_LABELS[name]}, mean over steps: {value}")
+        lines.append(f"total variation from {PREDICTION_LABELS[name]}, weighted by what is generated: {value}")
     counts = f"{len(measured.run.prompts)} prompts, {measured.run.seeds} seeds each"
     return "\n".join([*lines, f"{result.count} samples: {counts}"])
 

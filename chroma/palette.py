@@ -15,8 +15,13 @@ COLOURS = ("#605bdb", "#0f97dc", "#007974", "#1aa533", "#806a00", "#e26f04", "#c
 
 PREDICTION_LABELS = {  # of what measured shares are compared with
     "guidance_power": "formula for the norm",
+    "guidance_colours": "formula, with colours",
+    "guidance_wiener": "formula, all covariances",
+    "guidance_paper": "formula, the paper's 4ᵐ",
+    "static": "static, Nₘwₘ",
     "paper": "the paper's rₘ",
     "unit_variance": "rₘ, unit variance",
+    "levels": "rₘ of levels",
     "band_variance": "spectrum-aware rₘ",
     "colours": "with colours",
     "wiener": "Wiener filter",

@@ -367,7 +367,7 @@ def test_samples_of_one_prompt_count_as_one_for_the_standard_error():
         apart.update(0.0, part)
     for part in four_times.split(4):
         joint.update(0.0, part, one_unit=True)
-    assert joint.result().count == 160
+    assert joint.result().count == 40  # prompts, not samples
     np.testing.assert_allclose(joint.result().value, apart.result().value)
     np.testing.assert_allclose(joint.result().standard_error, apart.result().standard_error)
 

@@ -208,7 +208,7 @@ def refused(capsys, given):
 def test_the_command_line_measures_and_reports(saved, complete, capsys):
     measure.main(arguments(saved, "out.safetensors"))
     said = capsys.readouterr().out
-    assert "total variation from the paper's rₘ, mean over steps: " in said
+    assert "total variation from the paper's rₘ, weighted by what is generated: " in said
     assert "9 samples: 3 prompts, 3 seeds each" in said
     measured = measure.load(saved / "out.safetensors")
     parts(measured.energy, complete.energy)  # in the layout that `load` gives a UNet

@@ -36,22 +36,24 @@ def _text(cell: Any) -> str:
     return f"{cell:.4g}" if isinstance(cell, (float, np.floating)) else str(cell)
 
 
-def distance_table(measurements: Mapping[str, tuple]) -> Any:
+def distance_table(measurements: Mapping[str, tuple], weights: Mapping[str, Any] | None = None) -> Any:
     """Lay out mean distances between measurements and predictions, one row per prediction.
 
     Args:
         measurements: label -> (a measurement with ``mean_distance`` and ``result``, its predictions as by
-            `chroma.measure.predictions`); all have the same predictions.
+            `chroma.nulls.predictions`); all have the same predictions.
+        weights: label -> the weights of the measurement's log-SNRs; by default its own.
 
     Returns:
         An ``IPython.display.Markdown``.
     """
-    names = list(next(iter(measurements.values()))[1])
-    rows: list[list[Any]] = [
-        [PREDICTION_LABELS.get(name, name)]
-        + [with_error(measured.mean_distance(predicted[name])) for measured, predicted in measurements.values()]
-        for name in names
-    ]
+    rows: list[list[Any]] = []
+    for name in next(iter(measurements.values()))[1]:
+        distances = [
+            measured.mean_distance(predicted[name], **({} if weights is None else {"weights": weights[label]}))
+            for label, (measured, predicted) in measurements.items()
+        ]
+        rows.append([PREDICTION_LABELS.get(name, name), *map(with_error, distances)])
     rows.append(["samples", *(measured.result().count for measured, _ in measurements.values())])
     return table(["distance to", *measurements], rows)
 

@@ -64,8 +64,8 @@ def change_spectra(spectra: Mapping[str, tuple[Estimate, Sequence[str]]]) -> Fig
 def chromatogram(
     x: np.ndarray,
     shown: Mapping[str, Estimate | npt.ArrayLike],
-    size: int,
-    null: npt.ArrayLike,
+    size: int | Mapping[str, int],
+    null: npt.ArrayLike | Mapping[str, npt.ArrayLike],
     xlabel: str = "time t   (noise ← → image)",
 ) -> Figure:
     """Plot the shares r_m as curves and, below, as a heat map, one column per panel (Fig 4).
@@ -75,8 +75,9 @@ def chromatogram(
     Args:
         x: times or log-SNRs, in order, (N,).
         shown: title -> the shares, (levels, N), with or without standard errors.
-        size: the side length of the images in pixels.
-        null: the shares of white noise, (levels,), plotted as dotted lines (`chroma.pyramid.white_noise_shares`).
+        size: the side length of the images in pixels, of all panels or by title.
+        null: the shares of white noise, (levels,), of all panels or by title, plotted as dotted lines
+            (`chroma.pyramid.white_noise_shares`).
         xlabel: what `x` is. Noise is on the left: where the label starts with "time", the axis is reversed.
 
     Returns:
@@ -92,7 +93,9 @@ def chromatogram(
     """
     highest = max(0.82, *(float(with_errors(values)[0].max()) + 0.07 for values in shown.values()))
     span = (x.max(), x.min()) if xlabel.startswith("time") else (x.min(), x.max())
-    null, count = np.asarray(null), len(shown)
+    sizes = size if isinstance(size, Mapping) else dict.fromkeys(shown, size)
+    nulls = null if isinstance(null, Mapping) else dict.fromkeys(shown, null)
+    count = len(shown)
     if on_phone():
         size_of, ratios = (PHONE_WIDTH, 4.3 * count), [1, 0.62] * count
         figure, stacked = plt.subplots(2 * count, 1, figsize=size_of, height_ratios=ratios, squeeze=False)
@@ -101,17 +104,18 @@ def chromatogram(
         figure, rows = plt.subplots(2, count, figsize=(WIDTH, 4.9), height_ratios=[1, 0.62], sharex=True, squeeze=False)
         axes = rows.T
     for (top, bottom), (title, values) in zip(axes, shown.items(), strict=True):
+        side, white = sizes[title], np.asarray(nulls[title])
         shares, errors = with_errors(values)
         for level, (curve, error) in enumerate(zip(shares, errors, strict=True)):
-            draw_curve(top, x, curve, error, level_colour(size, level))
-            top.axhline(null[level], color=level_colour(size, level), linewidth=0.8, linestyle=":")
+            draw_curve(top, x, curve, error, level_colour(side, level))
+            top.axhline(white[level], color=level_colour(side, level), linewidth=0.8, linestyle=":")
         top.set(ylabel="share rₘ", ylim=(0, highest), xlim=span, title=wrapped(title, count))
         if count < 3 or on_phone():
-            label_curves(top, x, dict(enumerate(shares)), size)
-        heat_map(bottom, x, shares, size)
+            label_curves(top, x, dict(enumerate(shares)), side)
+        heat_map(bottom, x, shares, side)
         bottom.set(xlabel=short_label(xlabel, count), xlim=span)
     if count > 2 and not on_phone():
-        resolution_key(figure, size, len(null))
+        resolution_key(figure, side, len(white))
     return figure
 
 
@@ -163,7 +167,7 @@ def distance_curves(
     Args:
         x: log-SNRs or times, in order, (N,).
         shown: title -> prediction -> its distances, (N,), with or without standard errors; at most four predictions
-            per panel, such as those of `chroma.measure.predictions`.
+            per panel, such as those of `chroma.nulls.predictions`.
         xlabel: what `x` is.
         ylabel: what the distances are.
 
@@ -283,4 +287,33 @@ def half_points(measured: Mapping[str, Estimate], predicted: Mapping[str, npt.Ar
     ax.set(xlabel="resolution of the band", ylabel="log-SNR at which half is resolved")
     ax.set_xticks(levels, [level_name(size, level) for level in range(len(levels))])
     legend_above(figure, ax, 3, title="measured; dashed: predicted")
+    return figure
+
+
+@styled
+def collapses(counts: Sequence[int], measured: Sequence[Estimate], predicted: Sequence[float]) -> Figure:
+    """Plot the log-SNR at which the exact predictor of a finite set recognises single images, against their number.
+
+    Args:
+        counts: numbers of images, increasing.
+        measured: the log-SNR for each number, with its standard error.
+        predicted: for each number (`chroma.information.collapse_log_snr`), plotted as a dashed line.
+
+    Returns:
+        The figure.
+
+    >>> found = Estimate(np.float64(-5.0), np.float64(0.1), 100)
+    >>> figure = collapses([16, 64], [found, found], [-5.0, -4.5])
+    >>> figure.axes[0].get_xscale()
+    'log'
+    """
+    figure, (ax,) = panels(1, 3.8)
+    values = [float(estimate.value) for estimate in measured]
+    errors = [2 * float(estimate.standard_error) for estimate in measured]
+    ax.errorbar(counts, values, errors, fmt="o", markersize=6, capsize=2, label="exact predictor")
+    ax.plot(counts, predicted, "--", linewidth=1.4, label="predicted: information = log n")
+    ax.set(xscale="log", xlabel="number of images n", ylabel="log-SNR of the collapse")
+    ax.set_xticks(list(counts), [f"{count:,}" for count in counts])
+    ax.xaxis.minorticks_off()
+    legend_above(figure, ax, 2)
     return figure
