@@ -15,15 +15,15 @@ import jupytext
 import nbformat
 import notebooks
 import pytest
+import redirects
 import releases
 from nbclient import NotebookClient
-from test_site import NOTEBOOKS, PAGES, SOURCES, TOC, opened
+from test_site import CHAPTERS, NOTEBOOKS, PAGES, SOURCES, TOC, opened
 
 ROOT = Path(__file__).parents[1]
 SITE = ROOT / "_build" / "html"
 
 READING = [source for source in SOURCES if source.parent.name == "book" and source.stem not in ("intro", "references")]
-LOOKED_UP = ("glossary", "equations", "status", "running")
 
 
 @pytest.mark.parametrize("source", READING, ids=lambda source: source.stem)
@@ -55,6 +55,28 @@ def test_python_is_read_without_scrolling_sideways(source):
 
 CELL_OR_FIGURE = re.compile(r"^```\{(code-cell|glue:figure)\}[^\n]*\n(.*?)^```$", re.M | re.S)
 CELL_OPTIONS = re.compile(r"\A\s*(---\n.*?\n---\n|(:.*\n)+)", re.S)
+
+
+def test_the_book_has_four_parts_and_fewer_than_thirty_entries():
+    assert [part["caption"] for part in TOC["parts"]] == [
+        "Why coarse to fine?",
+        "Does it hold in trained models?",
+        "Use it",
+        "Reference",
+    ]
+    assert len(CHAPTERS) < 30
+
+
+@pytest.mark.parametrize("item", [*(f"[Figure {n}](figure-{n}.md)" for n in range(1, 10)), "appendix-a.md", "slips.md"])
+def test_the_index_of_the_paper_leads_to_each_figure_and_appendix(item):
+    assert item in (ROOT / "book/equations.md").read_text(encoding="utf-8").split("## Background")[0]
+
+
+@pytest.mark.usefixtures("site")
+@pytest.mark.parametrize("old", redirects.MOVED)
+def test_an_old_address_leads_to_the_page_that_has_its_contents_now(browser, site, old):
+    with opened(browser, f"{site}/{old}.html") as (page, _):
+        page.wait_for_url(f"{site}/{redirects.MOVED[old]}.html*")
 
 
 @pytest.mark.parametrize("source", NOTEBOOKS, ids=lambda source: source.stem)
@@ -254,8 +276,8 @@ def test_the_unpacked_archive_works_from_the_disk_alone(browser, tmp_path):
 
 
 @pytest.mark.usefixtures("site")
-def test_the_status_page_shows_versions_run_times_and_age(browser, site):
-    with opened(browser, f"{site}/book/status.html") as (page, _):
+def test_the_page_on_running_shows_versions_run_times_and_age(browser, site):
+    with opened(browser, f"{site}/book/running.html") as (page, _):
         text = page.locator(".bd-article").inner_text()
         assert re.search(r"Built on \d+ \w+ \d{4}.*\((today|\d+ days? ago)\)", text)
         assert re.search(r"torch \d", text) and re.search(r"jupyter-book \d", text)

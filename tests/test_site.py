@@ -19,7 +19,8 @@ from jupytext.cli import jupytext
 
 ROOT = Path(__file__).parents[1]
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
-PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]
+CHAPTERS = [chapter for part in TOC["parts"] for chapter in part["chapters"]]
+PAGES = [TOC["root"], *(page["file"] for chapter in CHAPTERS for page in (chapter, *chapter.get("sections", ())))]
 SOURCES = [ROOT / f"{page}.md" for page in PAGES]
 NOTEBOOKS = [source for source in SOURCES if re.search(r"^kernelspec:", source.read_text(), re.MULTILINE)]
 
