@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from chroma import measure, models, training
+from chroma.ask.__main__ import main as ask
 from chroma.recipes import RECIPES, Recipe
 from chroma.schedulers import atlas
 from chroma.schedulers.published import PUBLISHED
@@ -117,6 +118,53 @@ def test_the_atlas_charts_what_it_is_asked_for_or_says_why_not(name, options):
         return
     for row in json.loads(printed):
         assert sum(row["share"].values()) == pytest.approx(1, abs=1e-6)
+
+
+# ---- questions
+
+SIDES = st.sampled_from(["1", "2x2", "8", "16x16", "32×32", "64", "90x90", "7", "300", "²", "٣", "4x2"]) | TEXTS
+QUESTIONS = {
+    "experts": [option("--ratio", FLOATS)],
+    "shift": [option("--scale", FLOATS), option("--frames-scale", FLOATS)],
+    "strength": [option("--keep", SIDES), option("--strength", FLOATS)],
+    "restart": [option("--scale", FLOATS)],
+    "switch": [option("--at", SIDES)],
+    "window": [
+        option("--from", SIDES),
+        option("--until", SIDES),
+        option("--sigmas", st.lists(FLOATS, min_size=2, max_size=2)),
+    ],
+    "detail": [option("--keep", SIDES), option("--amount", FLOATS)],
+    "train": [option("--from", SIDES), option("--until", SIDES)],
+    "refiner": [option("--denoising-end", FLOATS)],
+    "grow": [option("--scales", st.lists(FLOATS, min_size=1, max_size=2)), option("--delta", FLOATS)],
+}
+COMMON = [
+    option("--steps", st.sampled_from(["1", "2", "20", "30", "1000"]) | INTEGERS),
+    option("--size", st.sampled_from(["512", "1024", "2048"]) | INTEGERS),
+    option("--shift", FLOATS),
+    option("--curve", st.sampled_from(["levels", "photographs", "spectrum"])),
+    option("--json", st.none()),
+]
+
+
+@st.composite
+def questions(chosen):
+    name = chosen(st.sampled_from(sorted(QUESTIONS)))
+    options = [chosen(own) for own in QUESTIONS[name] if chosen(st.integers(0, 4))]
+    return [name, chosen(st.sampled_from(sorted(PUBLISHED)))], options + chosen(st.lists(st.one_of(COMMON), max_size=2))
+
+
+@EXAMPLES
+@given(questions())
+def test_a_question_is_answered_or_refused_in_one_sentence(question):
+    command, options = question
+    printed = outcome(ask, [*command, *spelt(options)], f"python -m chroma.ask {command[0]}")
+    if printed is None:
+        return
+    assert "nan" not in printed
+    if "--json" in [name for name, *_ in options]:
+        assert json.loads(printed)["answer"].endswith((".", "!"))
 
 
 # ---- measuring

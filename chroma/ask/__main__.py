@@ -127,6 +127,7 @@ def _parser() -> CommandLine:
             "model", metavar="MODEL", help=f"one of {listed}, a folder, a scheduler_config.json, a hub's name"
         )
         own(sub)
+        sub.set_defaults(parser=sub)
         add = sub.add_argument
         add("--steps", type=whole_number, default=30, help="of the inference (30)")
         add("--size", type=whole_number, help="side of the images in pixels, or their height, unless known")
@@ -144,9 +145,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: of the command line, ``sys.argv`` by default.
     """
-    parser = _parser()
-    args = parser.parse_args(arguments)
-    with one_sentence(parser):
+    args = _parser().parse_args(arguments)
+    with one_sentence(args.parser):
         model = ask.find_model(
             args.model,
             args.steps,

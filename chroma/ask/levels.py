@@ -8,7 +8,7 @@ hooks) is a share of the *training time*: ``percent_to_sigma`` in its ``model_sa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import exp, inf, log
 from pathlib import Path
@@ -186,7 +186,12 @@ class Model:
         sides = text.split("x")
         kind = "latents" if self.inference.latent_factor > 1 else "pixels"
         most = self.inference.side
-        if not all(side.isdigit() for side in sides) or len(sides) > 2 or len(set(sides)) > 1 or int(sides[0]) < 1:
+        if (
+            not all(side.isascii() and side.isdigit() for side in sides)
+            or len(sides) > 2
+            or len(set(sides)) > 1
+            or int(sides[0]) < 1
+        ):
             raise invalid_argument("resolution", resolution, f"a side such as 16x16, at most {most}x{most} {kind}")
         if int(sides[0]) > most:
             must = f"at most {most}x{most}: the {kind} have no finer one"
@@ -211,17 +216,17 @@ class Model:
         variance = self.inference.band_variances(self.curve, [self.side_of(resolution)])[0]
         return log(fraction / (1 - fraction)) - log(variance)
 
-    def done(self, log_snr: float, sides: Sequence[int] | None = None) -> dict[str, float]:
+    def done(self, log_snr: float, also: str | int | None = None) -> dict[str, float]:
         """Compute which fraction of each band is generated at a log-SNR.
 
         Args:
             log_snr: the noise level.
-            sides: of the resolutions; by default `resolutions`.
+            also: a resolution, besides `resolutions`.
 
         Returns:
             "16x16" -> fraction, coarsest first.
         """
-        sides = self.resolutions if sides is None else sides
+        sides = sorted({*self.resolutions, *([] if also is None else [self.side_of(also)])})
         fractions = expit(log_snr + np.log(self.inference.band_variances(self.curve, sides)))
         return {f"{side}x{side}": float(fraction) for side, fraction in zip(sides, fractions, strict=True)}
 

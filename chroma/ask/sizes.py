@@ -132,6 +132,8 @@ def keep_of(model: Model, strength: float) -> Answer:
 
 def _strength_answer(model: Model, start: int, label: str | None) -> Answer:
     run, left = model.steps - start, model.steps - model.passes(start)
+    if left == 0:  # PNDM passes one step twice
+        raise invalid_argument("steps", model.steps, "more: no strength of this scheduler runs its last step alone")
     z = float(model.inference.plan.log_snrs[start])
     half = finest_done(model, z)
     asked = f"strength={left}/{model.steps} ({left / model.steps:.3f})"
@@ -143,7 +145,7 @@ def _strength_answer(model: Model, start: int, label: str | None) -> Answer:
     return Answer(
         answer,
         {"start": model.level(z)},
-        {"kept": model.done(z)},
+        {"kept": model.done(z, label)},
         {"strength": left / model.steps, "start_step": start, "half_kept": half},
         model.curve,
         certainty(model, z, label),
@@ -173,7 +175,9 @@ def restart(model: Model, scale: float = 2.0, fraction: float = 0.5) -> Answer:
     if old < 1:
         raise invalid_argument("scale", scale, f"at most {model.inference.side}, the side of what is denoised")
     variance = model.inference.band_variances(model.curve, [old])[0]
-    z = log(fraction / (1 - fraction)) - log(variance)
+    if not 0 < check_finite("fraction", fraction) < 1:
+        raise invalid_argument("fraction", fraction, "between 0 and 1, the share of a band that is kept")
+    z = _log_snr_of(fraction, variance)
     level = model.level(z)
     label = f"{round(old)}x{round(old)}"
     check_inside(model, level.step, f"restart after an upscale from {label}")
@@ -198,6 +202,11 @@ def restart(model: Model, scale: float = 2.0, fraction: float = 0.5) -> Answer:
     )
 
 
+def _log_snr_of(fraction: float, variance: float) -> float:
+    """Where a fraction of a band is generated."""
+    return log(fraction / (1 - fraction)) - log(variance)
+
+
 def grow(model: Model, scales: Sequence[float] = (0.5,), delta: float = 0.05) -> Answer:
     """Answer how long sampling may stay at smaller sizes: until the bands that these lack are generated to `delta`.
 
@@ -212,6 +221,8 @@ def grow(model: Model, scales: Sequence[float] = (0.5,), delta: float = 0.05) ->
     Raises:
         ValueError: for scales that are not between 0 and 1, and sizes that are not whole latents.
     """
+    if not 0 < check_finite("delta", delta) < 1:
+        raise invalid_argument("delta", delta, "between 0 and 1, the share of a band that may be missing")
     levels, values, parts = {}, {}, []
     for scale in sorted(check_finite("scale", scale) for scale in scales):
         if not 0 < scale < 1:
@@ -222,13 +233,14 @@ def grow(model: Model, scales: Sequence[float] = (0.5,), delta: float = 0.05) ->
             raise invalid_argument("scale", scale, must)
         missing = min(2 * side, model.inference.side)
         variance = model.inference.band_variances(model.curve, [missing])[0]
-        z = log(delta / (1 - delta)) - log(variance)
+        z = _log_snr_of(delta, variance)
         label = f"{round(side)}x{round(side)}"
         levels[f"leave {label}"] = level = model.level(z)
         small = model.level(z - 2 * log(scale))
         values[label] = {"step": level.step, "sigma": level.sigma, "sigma_of_the_small_image": small.sigma}
-        parts.append(f"{label} for the steps before {level.step}" if level.step else f"never {label}")
-    answer = f"Of {model.steps} steps, sample at {' and at '.join(parts)}."
+        begun = f"step {level.step}" if level.step else "the first step: not at all"
+        parts.append(f"{label} until {begun}")
+    answer = f"Of {model.steps} steps, sample at {', then at '.join(parts)}."
     return Answer(
         answer,
         levels,

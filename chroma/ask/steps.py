@@ -141,7 +141,7 @@ def switch(model: Model, resolution: str | int, fraction: float = 0.5) -> Answer
     return Answer(
         answer,
         {label: level},
-        {"by the switch": model.done(z)},
+        {"by the switch": model.done(z, label)},
         {"step": level.step},
         model.curve,
         certainty(model, z, label),
@@ -255,7 +255,8 @@ def detail(model: Model, keep: str | int, amount: float = 0.1, settled: float = 
     level = model.level(z)
     check_inside(model, level.step, f"keep {label}")
     error = -2 * log(1 - amount)
-    moved = {side: share * (1 - share) * error for side, share in model.done(z).items()}
+    done = model.done(z, label)
+    moved = {side: share * (1 - share) * error for side, share in done.items()}
     most = max(moved, key=lambda side: moved[side])
     answer = (
         f"Lower the sigmas from step {level.step} of {model.steps} on (start {level.share_of_steps:.3f}): {label} is "
@@ -264,7 +265,7 @@ def detail(model: Model, keep: str | int, amount: float = 0.1, settled: float = 
     return Answer(
         answer,
         {"start": level},
-        {"generated": model.done(z), "moved by it": moved},
+        {"generated": done, "moved by it": moved},
         {"step": level.step, "start": level.share_of_steps, "log_snr_error": error, "moved": moved},
         model.curve,
         certainty(model, z),
