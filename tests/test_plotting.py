@@ -68,6 +68,9 @@ FIGURES = {
     ),
     "weights": lambda: plotting.weight_curves(x, {"step": x, "ramp": x}, {"8×8": 0.5}),
     "atlas_chart": lambda: plotting.atlas_chart({"a": chart("if", 5), "b": chart("sd3", 5)}),
+    "step_ruler": lambda: plotting.step_ruler(
+        dict.fromkeys((4, 8), (-4.0, -2.0, 0.0)), {"SDXL, 30 steps": x, "FLUX.1 dev, 28 steps": x}
+    ),
     "regrets": lambda: plotting.regrets(
         {"uniform in log-SNR, −8 to 6": {4: 1.0, 8: 2.0}, "simple diffusion at 256": {4: 3.0, 8: 1.5}}, ["b"]
     ),

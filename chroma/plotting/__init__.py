@@ -6,7 +6,7 @@ to image (right), as in the paper's Fig 4. `chroma.plotting.phone_layout` plots 
 """
 
 from chroma.palette import level_name
-from chroma.plotting.acting import atlas_chart, commitments, regrets, switching_grid, weight_curves
+from chroma.plotting.acting import atlas_chart, commitments, regrets, step_ruler, switching_grid, weight_curves
 from chroma.plotting.measured import (
     band_variances,
     change_spectra,
@@ -49,6 +49,7 @@ __all__ = [
     "phone_layout",
     "regrets",
     "resolved_fractions",
+    "step_ruler",
     "switching_grid",
     "theorem",
     "thresholds",

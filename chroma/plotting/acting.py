@@ -248,3 +248,43 @@ def weight_curves(log_snrs: np.ndarray, curves: Mapping[str, npt.ArrayLike], mar
     ax.set_xlim(log_snrs.min(), log_snrs.max())
     legend_above(figure, ax, 4)
     return figure
+
+
+@styled
+def step_ruler(bands: Mapping[int, Sequence[float]], steps: Mapping[str, npt.ArrayLike]) -> Figure:
+    """Plot when each resolution is generated, above the steps of several pipelines, on one axis of log-SNR.
+
+    Args:
+        bands: side of a resolution -> the log-SNRs at which 10, 50 and 90 per cent of its band are generated.
+        steps: title -> the log-SNRs of the steps; -inf is left out.
+
+    Returns:
+        The figure.
+
+    >>> figure = step_ruler({8: (-4.2, -2.0, 0.2)}, {"five steps": [-np.inf, -4.0, -2.0, 0.0, 2.0]})
+    >>> [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    ['8×8', 'five steps']
+    """
+    width = PHONE_WIDTH if on_phone() else WIDTH
+    figure, ax = plt.subplots(figsize=(width, 0.32 * len(bands) + 0.55 * len(steps) + 0.8))
+    places, labels = [], []
+    for row, (side, (first, half, last)) in enumerate(bands.items()):
+        colour = resolution_colour(side)
+        ax.plot([first, last], [row, row], color=colour, linewidth=7, solid_capstyle="butt")
+        ax.plot(half, row, "o", color="white", markeredgecolor=colour, markersize=6)
+        places.append(float(row))
+        labels.append(f"{side}×{side}")
+    for i, (title, log_snrs) in enumerate(steps.items()):
+        row = len(bands) + 0.4 + 1.5 * i
+        for step, z in enumerate(np.asarray(log_snrs, dtype=float)):
+            if np.isfinite(z):
+                tall = step % 5 == 0
+                ax.plot([z, z], [row - (0.4 if tall else 0.2), row], color="#555555", linewidth=1.1)
+                if tall:
+                    ax.annotate(str(step), (z, row), (0, -2), textcoords="offset points", ha="center", va="top")
+        places.append(row - 0.1)
+        labels.append(fill(title, 12) if on_phone() else title)
+    ax.set_yticks(places, labels)
+    ax.set(ylim=(len(bands) + 1.5 * len(steps), -0.7), xlim=(-9.5, 4.3), xlabel="log-SNR   (noise ← → image)")
+    ax.grid(visible=False, axis="y")
+    return figure
