@@ -14,9 +14,11 @@ from pathlib import Path
 import chroma_claims
 import chroma_figures
 import chroma_references
+import chroma_social
 import pytest
 import records
 import yaml
+from PIL import Image
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
@@ -226,6 +228,26 @@ def test_a_figure_that_is_recorded_in_two_layouts_is_shown_in_the_one_for_the_sc
         assert f'media="{chroma_figures.MEDIA}"' in picture[1] and 'alt="A point"' in picture[2]
         shown = [re.search(r'(?:src|srcset)="\.\./(_images/\S+?)"', attributes)[1] for attributes in picture.groups()]
         assert [(book.site / file).read_bytes() for file in shown] == [phone, PIXEL]
+
+
+def card(html: str) -> dict[str, str]:
+    """What a page says of itself to other sites."""
+    return dict(re.findall(r'<meta (?:name|property)="([\w:]+)" content="([^"]*)" />', html))
+
+
+def test_a_link_to_a_page_is_shown_with_its_title_its_first_sentence_and_a_picture(built):
+    told = card(built.html("book/figure-1"))
+    assert told["og:title"] == "One"
+    assert told["description"] == told["og:description"] == re.sub(r"\s+", " ", told["description"])
+    assert told["description"].startswith("Eq 1, Eqs 1 and 2, Figure 1")
+    assert told["og:image"] == "../_static/card.png"  # where a site is not published, it has no address
+
+
+def test_the_picture_of_a_published_page_has_a_full_address(monkeypatch):
+    monkeypatch.setenv("GITHUB_REPOSITORY", "someone/book")
+    assert chroma_social.site_address() == "https://someone.github.io/book/"
+    with Image.open(ROOT / "book/_assets/card.png") as picture:
+        assert picture.size == (1200, 630)
 
 
 def test_the_table_of_claims_shows_the_values_that_pages_recorded(built):

@@ -103,6 +103,17 @@ def test_every_image_has_an_alternative_text(browser, site, name):
         assert without_text == []
 
 
+def test_every_page_has_a_description_of_its_own_and_a_picture_for_links_to_it(browser, site):
+    descriptions = {}
+    for name in PAGES:
+        with opened(browser, f"{site}/{name}.html", java_script_enabled=False) as (page, _):
+            descriptions[name] = page.locator('meta[name="description"]').get_attribute("content")
+            picture = page.locator('meta[property="og:image"]').get_attribute("content")
+            assert picture.startswith("http") or page.request.get(urljoin(page.url, picture)).ok
+    assert min(map(len, descriptions.values())) > 40, descriptions
+    assert len(set(descriptions.values())) == len(PAGES)
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_the_text_of_every_figure_is_shown_at_least_nine_pixels_high(browser, site, name):
     sizes = {name: json.loads(text) for name, (_, text) in records.glued(records.EXECUTED, "print").items()}
