@@ -236,11 +236,11 @@ def card(html: str) -> dict[str, str]:
 
 
 def test_a_link_to_a_page_is_shown_with_its_title_its_first_sentence_and_a_picture(built):
-    told = card(built.html("book/figure-1"))
-    assert told["og:title"] == "One"
-    assert told["description"] == told["og:description"] == re.sub(r"\s+", " ", told["description"])
-    assert told["description"].startswith("Eq 1, Eqs 1 and 2, Figure 1")
-    assert told["og:image"] == "../_static/card.png"  # where a site is not published, it has no address
+    shown = card(built.html("book/figure-1"))
+    assert shown["og:title"] == "One"
+    assert shown["description"] == shown["og:description"] == re.sub(r"\s+", " ", shown["description"])
+    assert shown["description"].startswith("Eq 1, Eqs 1 and 2, Figure 1")
+    assert shown["og:image"] == "../_static/card.png"  # where a site is not published, it has no address
 
 
 def test_the_picture_of_a_published_page_has_a_full_address(monkeypatch):
