@@ -275,14 +275,14 @@ def step_ruler(bands: Mapping[int, Sequence[float]], steps: Mapping[str, npt.Arr
         places.append(float(row))
         labels.append(f"{side}×{side}")
     for i, (title, log_snrs) in enumerate(steps.items()):
-        row = len(bands) + 0.4 + 1.5 * i
+        foot = len(bands) + 0.4 + 1.5 * i
         for step, z in enumerate(np.asarray(log_snrs, dtype=float)):
             if np.isfinite(z):
                 tall = step % 5 == 0
-                ax.plot([z, z], [row - (0.4 if tall else 0.2), row], color="#555555", linewidth=1.1)
+                ax.plot([z, z], [foot - (0.4 if tall else 0.2), foot], color="#555555", linewidth=1.1)
                 if tall:
-                    ax.annotate(str(step), (z, row), (0, -2), textcoords="offset points", ha="center", va="top")
-        places.append(row - 0.1)
+                    ax.annotate(str(step), (z, foot), (0, -2), textcoords="offset points", ha="center", va="top")
+        places.append(foot - 0.1)
         labels.append(fill(title, 12) if on_phone() else title)
     ax.set_yticks(places, labels)
     ax.set(ylim=(len(bands) + 1.5 * len(steps), -0.7), xlim=(-9.5, 4.3), xlabel="log-SNR   (noise ← → image)")

@@ -38,7 +38,7 @@ __all__ = ["Chart", "chart", "chart_table", "main", "suffix"]
 
 _TITLES = {
     "levels": "by the paper's rₘ (the default)",
-    "photographs": "with the band variances of photographs",
+    "photographs": "with the band variances of photographs, assumed for latents",
     "spectrum": "with the published spectrum of these latents",
 }
 
