@@ -32,7 +32,9 @@ def description(doctree: nodes.document | None) -> str:
         return ""
     paragraphs = (node for node in doctree.findall(nodes.paragraph) if isinstance(node.parent, nodes.section))
     first = next(paragraphs, None)
-    return "" if first is None else shorten(first.astext().replace("\n", " "), LENGTH, placeholder=" …")
+    # formulas come as LaTeX
+    words = "" if first is None else re.sub(r"\\([a-zA-Z]+)|[{}]", r"\1", first.astext())
+    return shorten(words, LENGTH, placeholder=" …")
 
 
 def add_card(
