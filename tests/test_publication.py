@@ -53,6 +53,15 @@ def test_python_is_read_without_scrolling_sideways(source):
     assert wide == []  # 77 characters fit between the two menus on a screen of 1280 pixels
 
 
+@pytest.mark.parametrize("source", NOTEBOOKS, ids=lambda source: source.stem)
+def test_a_picture_follows_the_question_and_the_answer_within_two_hundred_words(source):
+    text = re.split(r"^# .*\n", source.read_text(encoding="utf-8"), maxsplit=1, flags=re.M)[1]
+    before = re.split(r"^`{3,}\{glue:figure\}", text, maxsplit=1, flags=re.M)
+    words = re.sub(r"^```\{code-cell\}.*?^```$|`[^`]*`", "", before[0], flags=re.M | re.S)
+    if len(before) > 1:
+        assert len(words.split()) <= 200
+
+
 CELL_OR_FIGURE = re.compile(r"^```\{(code-cell|glue:figure)\}[^\n]*\n(.*?)^```$", re.M | re.S)
 CELL_OPTIONS = re.compile(r"\A\s*(---\n.*?\n---\n|(:.*\n)+)", re.S)
 
