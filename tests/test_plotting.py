@@ -1,5 +1,7 @@
 """Figure functions return figures and leave none open; colours differ from the page and from each other."""
 
+from pathlib import Path
+
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
@@ -80,6 +82,9 @@ FIGURES = {
         x, dict.fromkeys(("measured", "Wiener filter", "the paper's $r_m$, unit variance"), shares), 8, shares[:, 0]
     ),
     "half_points": lambda: plotting.half_points({"slope 2.0": measured(4)}, {"slope 2.0": np.arange(4)}, 8),
+    "collapses": lambda: plotting.collapses(
+        [16, 256], [Estimate(np.float64(-5), np.float64(0.1), 9)] * 2, [-5.0, -4.0]
+    ),
     "theorem": lambda: plotting.theorem(dict.fromkeys("abc", (x, x)), dict.fromkeys("abc", shares), 8),
     "cascade_parts": lambda: plotting.cascade_parts(
         {f"log-SNR {z}": [image] * 5 for z in (-6.2, -3.0, 0.6)}, ["$x_t$", "b", "c", "d", "e"], {1: "#ff0000"}
@@ -92,6 +97,12 @@ FIGURES = {
         dict.fromkeys(("no threshold", "ordinary clamp", "level by level"), x),
     ),
 }
+
+
+def test_every_figure_function_of_the_package_is_tried():
+    parts = {"heat_map", "level_name", "phone_layout", "to_pixels"}
+    tried = Path(__file__).read_text(encoding="utf-8")
+    assert [name for name in plotting.__all__ if f"plotting.{name}(" not in tried and name not in parts] == []
 
 
 # CSS pixels: the narrowest that a page shows a figure beside its menus, and a figure on a phone of 360 pixels

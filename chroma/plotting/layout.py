@@ -113,6 +113,7 @@ def picture_grid(
     """
     names, count = list(rows), len(next(iter(rows.values())))
     common = None if isinstance(titles, Mapping) else titles
+    phone += len(names) > phone + 1  # many rows: smaller pictures rather than a figure of many screens
     too_wide = on_phone() and count > phone
     transposed = too_wide and 2 < len(names) <= phone
     across = -(-count // -(-count // phone)) if too_wide else count
