@@ -45,7 +45,8 @@ def predictions(
 
         Without images:
 
-        - "guidance_paper": the formula for the norm with the paper's powers 4^m, of which the prompt determines all.
+        - "guidance_paper": the formula for the norm with the paper's powers 4^m, of which the prompt determines all, or
+          with images the same part as of their own.
         - "paper": the paper's r_m (Eq 18).
         - "white_noise": in proportion to N_m.
 
@@ -71,10 +72,9 @@ def predictions(
     """
     z, levels = check_not_nan("log_snrs", log_snrs), len(band_sizes(shape))
     powers = 4.0 ** np.arange(levels)
-    ablation = {"guidance_paper": _shares(guidance_power(z, powers, powers), shape)}
     paper, white = {"paper": chromatogram(z, levels)}, {"white_noise": white_noise_shares(shape)}
     if images is None:
-        return ablation | paper | white
+        return {"guidance_paper": _shares(guidance_power(z, powers, powers), shape)} | paper | white
     if tuple(images.shape[1:]) != tuple(shape):
         raise invalid_argument("images", f"shape {tuple(images.shape)}", f"of shape (N, {', '.join(map(str, shape))})")
     deviations = images.double() - images.double().mean(0)
@@ -83,6 +83,7 @@ def predictions(
     between = covariance if prompts is None else band_covariance(_prompt_means(deviations, prompts)).numpy()
     determined = np.minimum(np.trace(between, axis1=1, axis2=2) / shape[0], variance)
     level = level_variance(variance, shape)
+    part = np.divide(determined, variance, out=np.ones(levels), where=variance > 0)
     norm = {
         "guidance_power": _shares(guidance_power(z, variance, determined), shape),
         "guidance_colours": _shares(coloured_guidance_power(z, (covariance - between)[None], between), shape),
@@ -99,7 +100,8 @@ def predictions(
         energy = parts.T @ snr_fraction
         norm["guidance_wiener"] = energy / energy.sum(0)
         rates["wiener"] = _rate_shares(z, np.tile(values, (levels, 1)), parts.T)
-    return norm | ablation | {"static": _shares(determined, shape)} | paper | rates | white
+    norm["guidance_paper"] = _shares(guidance_power(z, powers, powers * part), shape)
+    return norm | {"static": _shares(determined, shape)} | paper | rates | white
 
 
 def _shares(power: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
