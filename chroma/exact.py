@@ -267,7 +267,7 @@ def _joined(coefficients: list[tuple[torch.Tensor, Any]]) -> torch.Tensor:
     return torch.cat([part.flatten(1) for part, _ in coefficients], 1)
 
 
-def _noised(coefficients: list[tuple[torch.Tensor, Any]], signal_scale: float, noise_scale: float) -> torch.Tensor:
+def _noised(coefficients: list[tuple[torch.Tensor, Any]], signal_scale: Any, noise_scale: Any) -> torch.Tensor:
     """The variance of each coefficient once noise is added, (D,)."""
     double = torch.float64  # a Python number would become single precision
     variances = [torch.as_tensor(v, dtype=double).to(part).expand(part.shape[1:]).flatten() for part, v in coefficients]
