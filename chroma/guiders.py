@@ -52,7 +52,7 @@ class ResolutionGuidance(ClassifierFreeGuidance):
 
     guidance_scale: float
     _enabled: bool
-    _step: int | None
+    _step: int
 
     @register_to_config
     def __init__(
