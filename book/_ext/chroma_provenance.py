@@ -17,6 +17,8 @@ from sphinx.util.typing import ExtensionMetadata
 
 PACKAGES = ("numpy", "torch", "diffusers", "transformers", "matplotlib", "jupyter-book", "jupytext", "ipywidgets")
 
+FOLD = ('<details class="provenance-fold"><summary>How it was made</summary>', "</details>")
+
 # by the reader's clock: a page that was built long ago does not know it
 AGE_SCRIPT = """<script>
   for (const age of document.querySelectorAll(".book-age")) {
@@ -56,10 +58,11 @@ class Provenance(SphinxDirective):
     has_content = True
 
     def run(self) -> list[nodes.Node]:
-        """Return a container with the words of the page and the record of the figure."""
+        """Return a container with the words of the page and the record of the figure, folded in a browser."""
         record = f"Made with: {{glue:text}}`made {self.arguments[0]}`; {self.config.chroma_commit}."
         contents = self.parse_text_to_nodes("\n".join([*self.content, "", record]))
-        return [nodes.container("", *contents, classes=["provenance"])]
+        fold, end = (nodes.raw("", html, format="html") for html in FOLD)
+        return [fold, nodes.container("", *contents, classes=["provenance"]), end]
 
 
 class Status(SphinxDirective):
