@@ -53,7 +53,7 @@ test: browser book ## build the book and run all tests, with the coverage of the
 	$(BIN)/python -m pytest -m 'site or slow' --cov --cov-append --cov-report=term:skip-covered
 
 bench: $(VENV)/stamp ## measure speed against named peers, on an idle machine, into _build/bench.json
-	for script in sampling measuring training; do $(BIN)/python tests/bench/$$script.py; done
+	for script in sampling measuring training asking; do $(BIN)/python tests/bench/$$script.py; done
 
 lock: ## renew requirements.lock from pyproject.toml (all extras; PyTorch's build and its CUDA packages stay open)
 	rm -rf .venv-lock
