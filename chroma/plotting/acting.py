@@ -162,9 +162,12 @@ def switching_grid(
             row_axes[0].set_title(label, loc="center", fontsize=9)
         else:
             row_axes[0].set_ylabel(label, fontsize=9)
-    for ax, eta in zip(axes[0], etas, strict=True):
+    only = {1.0: "second\nprompt\nonly", 0.0: "first\nprompt\nonly"}  # at both ends nothing is switched
+    for first, last, eta in zip(axes[0], axes[-1], etas, strict=True):
         if on_phone():
-            ax.set_ylabel(f"η = {eta:g}", fontsize=9)
+            first.set_ylabel(f"η = {eta:g}", fontsize=9)
+        else:
+            last.set_xlabel(only.get(float(eta), ""), fontsize=9)
     return figure
 
 
