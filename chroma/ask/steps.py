@@ -309,7 +309,11 @@ def training_timesteps(model: Model, coarsest: str | int, finest: str | int) -> 
     middle = -(noisiest + cleanest) / 4
     named = f"{low}x{low}" if low == high else f"{low}x{low} to {high}x{high}"
     values: dict[str, float] = {"min_timestep": round(smallest), "max_timestep": round(largest)}
-    note = "At the first timestep 10 % of the coarsest band are generated, at the last 90 % of the finest."
+    begun, finished = (model.done(z, side)[f"{side}x{side}"] for z, side in ((noisiest, low), (cleanest, high)))
+    note = (
+        f"At the largest timestep {100 * begun:.0f} % of {low}x{low} are generated, at the smallest "
+        f"{100 * finished:.0f} % of {high}x{high}."
+    )
     if model.is_flow:
         values["logit_mean"] = middle
         note += (
