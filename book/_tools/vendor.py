@@ -46,6 +46,15 @@ PACKAGES = {
             ("LICENSE", "licences/mathjax.txt"),
         ],
     ),
+    # the CPU alone, one thread; its licence is kept by hand: npm has none
+    "onnxruntime-web": (
+        "1.30.0",
+        [
+            ("dist/ort.wasm.min.mjs", "onnxruntime/ort.wasm.min.mjs"),
+            ("dist/ort-wasm-simd-threaded.mjs", "onnxruntime/ort-wasm-simd-threaded.mjs"),
+            ("dist/ort-wasm-simd-threaded.wasm", "onnxruntime/ort-wasm-simd-threaded.wasm"),
+        ],
+    ),
 }
 
 # AMD modules of html-manager that only widgets of ipywidgets 7 ask for: a quarter of its weight
@@ -114,7 +123,7 @@ def checksums(folder: Path) -> dict[str, str]:
 
 def main() -> None:
     """Rebuild ``book/_vendor``."""
-    for folder in ("mathjax", "widgets"):
+    for folder in ("mathjax", "onnxruntime", "widgets"):
         shutil.rmtree(VENDOR / folder, ignore_errors=True)
     packages: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as scratch:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 # The forms that the explorer's modules use, each at the start of a line, as the formatter leaves them
 _IMPORT = re.compile(r'^import \{([^}]+)\} from "\./([\w.]+)";\n', re.MULTILINE)
-_EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const) (\w+))", re.MULTILINE)
-_DECLARATION = re.compile(r"^(?:async )?(?:function|class|const|let) (\w+)", re.MULTILINE)
-_UNKNOWN_FORM = re.compile(r"^(?:import|export|var|function\*|(?:const|let) \W).*", re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=(?:async )?(?:function\*?|class|const) (\w+))", re.MULTILINE)
+_DECLARATION = re.compile(r"^(?:async )?(?:function\*?|class|const|let) (\w+)", re.MULTILINE)
+_UNKNOWN_FORM = re.compile(r"^(?:import|export|var|(?:const|let) \W).*", re.MULTILINE)
 
 
 def link_modules(sources: Mapping[str, str], entry: str) -> str:
