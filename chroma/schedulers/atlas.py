@@ -36,6 +36,7 @@ from chroma.schedules import expit
 __all__ = ["Chart", "chart", "chart_table", "main", "suffix"]
 
 
+_FEW = 4  # resolutions, of which a chart says little
 _TITLES = {
     "levels": "by the paper's rₘ (the default)",
     "photographs": "with the band variances of photographs, assumed for latents",
@@ -253,4 +254,6 @@ def _report(name: str, rows: Chart) -> str:
         if f"done{suffix(curve)}" in rows[0]:
             console.print(chart_table(rows, curve))
     console.print(rows.assumption)
+    if len(rows[0]["share"]) < _FEW:
+        console.print("For other resolutions, between and below these, use python -m chroma.ask.")
     return text.getvalue()
