@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from chroma.accumulators import CFGChromatography
-from chroma.chromatography import total_variation
+from chroma import Cosine, Linear
+from chroma.accumulators import BandVariance, CFGChromatography
+from chroma.chromatography import generation_weights, total_variation
 from chroma.data import training_drawings
 from chroma.exact import WienerPredictor
 from chroma.nulls import predictions
@@ -77,6 +78,21 @@ def test_all_predictions_of_one_measurement_take_less_than_two_seconds(drawings)
     started = time.process_time()
     predictions(np.linspace(-8, 7, 50), SHAPE, drawings)
     assert time.process_time() - started < 2
+
+
+def test_a_mean_distance_by_what_is_generated_is_the_same_for_any_schedule(drawings):
+    spectrum = BandVariance()
+    spectrum.update(drawings - drawings.mean(0))
+    variance = spectrum.result().value
+    weighted, uniform = [], []
+    for schedule in (Cosine(), Linear()):
+        z = schedule.uniform_log_snrs(600)
+        shares = predictions(z, SHAPE, drawings)
+        distance = total_variation(shares["guidance_power"], shares["paper"])
+        weighted.append(distance @ generation_weights(z, variance))
+        uniform.append(distance.mean())
+    # the schedules end at different noise levels, beyond which a hundredth is generated
+    assert abs(weighted[0] - weighted[1]) < 0.01 < 0.03 < abs(uniform[0] - uniform[1])
 
 
 def test_images_and_labels_that_do_not_fit_are_refused(drawings):
