@@ -24,7 +24,7 @@ def violations(page) -> list[str]:
 def test_a_page_has_no_serious_accessibility_violation(browser, site, name):
     with opened(browser, f"{site}/{name}.html", color_scheme="light") as (page, _):
         if page.locator('script[type="application/vnd.jupyter.widget-view+json"]').count():
-            page.wait_for_selector(".chroma-view canvas")
+            page.wait_for_selector(".chroma-view canvas, .chroma-live canvas")
         for theme in ("light", "dark"):
             page.emulate_media(color_scheme=theme)
             for size in ({"width": 1280, "height": 900}, {"width": 360, "height": 740}):
@@ -43,7 +43,7 @@ def test_the_first_press_of_tab_offers_to_skip_to_the_text(browser, site):
 
 def test_on_paper_a_still_picture_replaces_the_explorer(browser, site):
     with opened(browser, f"{site}/book/explorer.html") as (page, _):
-        page.wait_for_selector(".chroma-view canvas")
+        page.wait_for_selector(".chroma-view canvas, .chroma-live canvas")
         still, view = page.locator(".still img").first, page.locator(".chroma-view").first
         expect(still).to_be_hidden()
         page.emulate_media(media="print")

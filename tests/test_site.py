@@ -81,7 +81,7 @@ def test_a_page_of_at_most_two_megabytes_loads_whole_from_this_site_alone(browse
     with opened(browser, f"{site}/{name}.html") as (page, seen):
         scroll_through(page)
         if page.locator('script[type="application/vnd.jupyter.widget-view+json"]').count():
-            page.wait_for_selector(".jupyter-widgets")
+            page.wait_for_selector(".jupyter-widgets, .chroma-live")
         assert page.title().strip()
         assert seen.outside == []
         assert seen.errors == []
