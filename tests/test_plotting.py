@@ -55,6 +55,9 @@ FIGURES = {
         ),
         "log-SNR   (noise ← → image)",
     ),
+    "shares_by_band": lambda: plotting.shares_by_band(
+        x, dict.fromkeys(("style", "subject", "both"), (measured((4, 50)), shares)), 8
+    ),
     "resolved_fractions": lambda: plotting.resolved_fractions(
         x, dict.fromkeys(("exact", "held-out photographs, network", "drawings"), (measured((4, 50)), shares)), 8
     ),

@@ -16,6 +16,7 @@ from chroma.plotting.measured import (
     gallery,
     half_points,
     resolved_fractions,
+    shares_by_band,
 )
 from chroma.plotting.paper import (
     ablations,
@@ -49,6 +50,7 @@ __all__ = [
     "phone_layout",
     "regrets",
     "resolved_fractions",
+    "shares_by_band",
     "step_ruler",
     "switching_grid",
     "theorem",

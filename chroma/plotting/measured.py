@@ -212,6 +212,39 @@ def resolved_fractions(
     >>> len(figure.axes[0].lines)  # two bands, measured and predicted
     4
     """
+    return _curves_by_band(log_snrs, shown, size, "resolved fraction ρₘ")
+
+
+@styled
+def shares_by_band(
+    log_snrs: np.ndarray, shown: Mapping[str, tuple[Estimate | npt.ArrayLike, npt.ArrayLike]], size: int
+) -> Figure:
+    """Plot the shares of the bands in the guidance as curves: measured (solid) and predicted (dashed).
+
+    Args:
+        log_snrs: the abscissae, (N,).
+        shown: title -> the measured shares, (levels, N), with or without standard errors; and the predicted ones,
+            (levels, N).
+        size: the side length of the images in pixels.
+
+    Returns:
+        The figure.
+
+    >>> shares = np.array([[0.25, 0.75], [0.75, 0.25]])
+    >>> figure = shares_by_band(np.array([-1.0, 1.0]), {"a style": (shares, shares)}, size=2)
+    >>> figure.axes[0].get_ylabel()
+    'share of the guidance'
+    """
+    return _curves_by_band(log_snrs, shown, size, "share of the guidance")
+
+
+def _curves_by_band(
+    log_snrs: np.ndarray,
+    shown: Mapping[str, tuple[Estimate | npt.ArrayLike, npt.ArrayLike]],
+    size: int,
+    quantity: str,
+) -> Figure:
+    """Plot one curve per band in each panel, from 0 to 1: measured (solid) and predicted (dashed)."""
     figure, axes = panels(len(shown), 3.5, sharey=True)
     for ax, (title, (measured, predicted)) in zip(axes, shown.items(), strict=True):
         bands = zip(*with_errors(measured), np.asarray(predicted), strict=True)
@@ -221,7 +254,7 @@ def resolved_fractions(
         limits = (log_snrs.min(), log_snrs.max())
         label = short_label("log-SNR   (noise ← → image)", len(shown))
         ax.set(xlabel=label, title=wrapped(title, len(shown)), ylim=(-0.05, 1.05), xlim=limits)
-    axes[0].set_ylabel("resolved fraction ρₘ")
+    axes[0].set_ylabel(quantity)
     resolution_key(figure, size, len(np.asarray(predicted)))
     return figure
 
