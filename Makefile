@@ -49,8 +49,8 @@ browser: $(VENV)/stamp # before the book is built: a missing browser is found in
 	@PYTHON=$(BIN)/python .ci/browser > /dev/null
 
 test: browser book ## build the book and run all tests, with the coverage of the package
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not site and not slow' --numprocesses auto --dist worksteal --cov --cov-report=
-	$(BIN)/python -m pytest -m 'site or slow' --cov --cov-append --cov-report=term:skip-covered
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow' --numprocesses auto --dist worksteal --cov --cov-report=
+	$(BIN)/python -m pytest -m slow --cov --cov-append --cov-report=term:skip-covered
 
 bench: $(VENV)/stamp ## measure speed against named peers, on an idle machine, into _build/bench.json
 	for script in sampling measuring training asking; do $(BIN)/python tests/bench/$$script.py; done

@@ -21,7 +21,8 @@ settings.load_profile("project")
 ROOT = Path(__file__).parents[1]
 SITE = ROOT / "_build" / "html"
 
-# Tests that take more than three seconds on one core; `make check` leaves them out, `make test` runs them.
+# Tests that take more than three seconds on one core or measure time: `make check` leaves them out, and `make test` runs
+# them one after the other, after all others.
 # A part of the name is enough.
 SLOW = (
     "a_cascade_of_bundled_models",
@@ -35,7 +36,10 @@ SLOW = (
     "thirteen_thousand_images",
     "two_processes_",
 )
-SLOW_FILES = {"test_cache.py"}  # each test builds a book of one page
+SLOW_FILES = {
+    "test_cache.py",  # each test builds a book of one page
+    "test_explorer_in_book.py",  # frames are counted, which other tests at the same time would disturb
+}
 SLOW_FIXTURES = {"low"}  # a network that is trained on four pictures
 
 # A browser that requests nothing on its own, so that every request seen is a page's.
