@@ -10,7 +10,7 @@ from pathlib import Path
 from chroma._files import WEIGHTS, read_verified
 
 DISTRIBUTION = "resolution-chromatography"
-ADDRESS = "CHROMA_WEIGHTS_URL"  # an environment variable: where the files are, if not at the release
+ADDRESS = "RESOLUTION_CHROMATOGRAPHY_WEIGHTS"  # an environment variable: where the files are, if not at the release
 
 
 def files_of(name: str) -> dict[str, dict]:
