@@ -21,8 +21,8 @@ settings.load_profile("project")
 ROOT = Path(__file__).parents[1]
 SITE = ROOT / "_build" / "html"
 
-# Tests that take more than three seconds on one core or measure time: `make check` leaves them out, and `make test` runs
-# them one after the other, after all others.
+# Tests that take more than three seconds on one core or measure time: `make check` leaves them out, and `make test`
+# runs them one after the other, after all others.
 # A part of the name is enough.
 SLOW = (
     "a_cascade_of_bundled_models",
