@@ -54,6 +54,17 @@ def remove_list_role(
         )
 
 
+def name_toggles(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Name the buttons that show the pages below another one in the sidebar: the theme gives them an icon alone."""
+    generate = context.get("generate_toctree_html")
+    if generate is not None:
+        context["generate_toctree_html"] = lambda *arguments, **options: str(generate(*arguments, **options)).replace(
+            "<summary>", '<summary aria-label="Pages below this one">'
+        )
+
+
 def drop_thebe(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
@@ -67,9 +78,10 @@ def drop_thebe(
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
-    """Register with Sphinx; scripts are dropped late, after other extensions have added theirs."""
+    """Register with Sphinx; the theme and other extensions come first, whose work the last two change."""
     app.add_post_transform(ResolutionSwatches)
     app.add_post_transform(PlainCheckMarks)
     app.connect("html-page-context", remove_list_role)
+    app.connect("html-page-context", name_toggles, priority=900)
     app.connect("html-page-context", drop_thebe, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
