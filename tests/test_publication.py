@@ -274,7 +274,7 @@ def test_the_unpacked_archive_works_from_the_disk_alone(browser, tmp_path):
         errors = []
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(f"{book}/{TOC['root']}.html")
-        page.wait_for_selector("mjx-container")
+        page.wait_for_selector("mjx-container", state="attached")  # the first may be folded
         page.goto(f"{book}/book/explorer.html")
         page.wait_for_selector(".chroma-view canvas")
         page.goto(f"{book}/search.html?q=chromatography")
