@@ -41,8 +41,8 @@ def change_shares(states: Sequence[State]) -> np.ndarray:
         states: of a sampler, of one image, from noisy to clean.
 
     Returns:
-        The shares of the squared change of x0, divided by 4^m N_m, finest first, (levels, steps). Before the first step the
-        prediction is 0; a step without change has shares of 0.
+        The shares of the squared change of x0, divided by 4^m N_m, finest first, (levels, steps). Before the first step
+        the prediction is 0; a step without change has shares of 0.
 
     >>> from chroma.exact import GaussianPredictor
     >>> from chroma.sampling import ddim
