@@ -20,7 +20,7 @@ def files_of(name: str) -> dict[str, dict]:
         name: of the model.
 
     Returns:
-        File, "emoji-8/card.json" -> its sha256 and size in bytes.
+        File, "model/card.json" -> its sha256 and size in bytes.
     """
     record = json.loads((WEIGHTS / "CHECKSUMS.json").read_text(encoding="utf-8"))
     return {file: entry for file, entry in record.items() if file.startswith(f"{name}/")}
@@ -71,8 +71,8 @@ def asset_name(file: str) -> str:
     Returns:
         The name.
 
-    >>> asset_name("emoji-8/unet/config.json")
-    'emoji-8--unet--config.json'
+    >>> asset_name("model/unet/config.json")
+    'model--unet--config.json'
     """
     return file.replace("/", "--")
 

@@ -170,6 +170,21 @@ def data_of(source):
     return {file.relative_to(ROOT / "chroma").as_posix() for file in files}
 
 
+def test_the_options_of_a_cell_hide_none_of_its_code():
+    for options in (":tags: [hide-input]\n:name: one\n", "---\ntags: [hide-input]\n---\n", ""):
+        cell = f"```{{code-cell}} ipython3\n{options}\nfrom chroma import design\n\nlambda x: x\n```\n"
+        assert chroma_cache.code_cells(cell)[0].strip() == "from chroma import design\n\nlambda x: x"
+
+
+def test_every_page_that_imports_the_package_depends_on_it():
+    for page in (ROOT / "book").rglob("*.md"):
+        source = page.read_text(encoding="utf-8")
+        if re.search(
+            r"^(import|from) chroma\b", "\n".join(re.findall(r"^```\{code-cell\}.*?^```", source, re.M | re.S)), re.M
+        ):
+            assert "chroma" in chroma_cache.page_modules(ROOT, source), page.name
+
+
 def test_scripts_of_the_explorer_count_for_its_pages_alone():
     designing, exploring = (data_of(CELL.format(module)) for module in ("chroma.design", "chroma.explorer"))
     assert not any(name.endswith(".js") for name in designing)

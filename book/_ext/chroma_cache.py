@@ -32,7 +32,7 @@ MAX_CACHES = 4  # the current one and the latest others, so that going back to a
 MAX_NOTEBOOKS = 250  # in a cache: some six states of each page
 CODE_CELL = re.compile(r"^(`{3,})\{code-cell\}.*?$(.*?)^\1\s*?$", re.M | re.S)
 LEDGER = re.compile(r'"([\w-]+\.yml)"')  # a file beside the page that its cells read
-CELL_OPTIONS = re.compile(r"\A\s*(---\n.*?\n---\n|(:.*\n)+)", re.S)
+CELL_OPTIONS = re.compile(r"\A\s*(---\n.*?\n---\n|(:[^\n]*\n)+)", re.S)
 MARKED = """```{{code-cell}} ipython3
 :tags: [remove-cell]
 
