@@ -25,11 +25,14 @@ def test_a_page_has_no_serious_accessibility_violation(browser, site, name):
     with opened(browser, f"{site}/{name}.html", color_scheme="light") as (page, _):
         if page.locator('script[type="application/vnd.jupyter.widget-view+json"]').count():
             page.wait_for_selector(".chroma-view canvas, .chroma-live canvas")
-        for theme in ("light", "dark"):
-            page.emulate_media(color_scheme=theme)
-            for size in ({"width": 1280, "height": 900}, {"width": 360, "height": 740}):
-                page.set_viewport_size(size)
-                page.wait_for_timeout(600)  # the theme looks for boxes that scroll 0.3 s after a change of size
+        for size in ({"width": 1280, "height": 900}, {"width": 360, "height": 740}):
+            page.set_viewport_size(size)
+            # a moment after a change of size, the theme lets the keyboard reach the boxes that scroll now
+            page.wait_for_function(
+                "[...document.querySelectorAll('pre')].every(p => p.scrollWidth <= p.clientWidth || p.tabIndex === 0)"
+            )
+            for theme in ("light", "dark"):
+                page.emulate_media(color_scheme=theme)
                 scroll_through(page)
                 assert page.evaluate("document.documentElement.dataset.theme") == theme
                 assert violations(page) == [], (theme, size)
