@@ -27,8 +27,8 @@ def write_redirects(app: Sphinx, exception: Exception | None) -> None:
     if exception or app.builder.format != "html":
         return
     for old, new in MOVED.items():
-        if old in app.env.found_docs:
-            continue
+        if old in app.env.found_docs or new not in app.env.found_docs:
+            continue  # a page may come back, and a part of the book may be built alone
         file = Path(app.outdir) / f"{old}.html"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(PAGE.format(new=f"{posixpath.relpath(new, posixpath.dirname(old))}.html"), encoding="utf-8")
