@@ -5,7 +5,7 @@ lies between the image it was given and one that is sampled from pure noise. The
 from the first one over that between both, band by band.
 
 The prediction of the chromatogram is that the resolved part of a band, :math:`\sigma(z + \log V_m)` at the log-SNR z of
-the switch, stays, and that the rest, :math:`1 - \sigma(z + \log V_m)`, is generated anew
+the switch, stays, and that the rest, :math:`1 - \sigma(z + \log V_m)`, is generated after it
 (`chroma.chromatography.resolved_fraction`). For SDEdit on Gaussian data this is exact if the sampler adds noise at each
 step; DDIM, which adds none, changes the part :math:`1 - \sqrt{\sigma(z + \log V_m)}`.
 """

@@ -1,4 +1,4 @@
-"""Outputs are executed anew when what they depend on changes: a book of one page, built by the real configuration."""
+"""Outputs are executed again when what they depend on changes: a book of one page, built by the real configuration."""
 
 from __future__ import annotations
 

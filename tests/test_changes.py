@@ -18,10 +18,10 @@ def edited(sampler):
     """SDEdit on Gaussian data from log-SNR 0: images given, others sampled from noise, and those edited."""
     generator = torch.Generator().manual_seed(0)
     predictor = GaussianPredictor(torch.zeros((3, 8, 8), dtype=torch.float64), VARIANCE)
-    given, anew = predictor.sample(COUNT, generator), predictor.sample(COUNT, generator)
+    given, resampled = predictor.sample(COUNT, generator), predictor.sample(COUNT, generator)
     noise = torch.randn(given.shape, generator=generator, dtype=torch.float64)
     *_, last = sampler(predictor, given, noise, np.linspace(0, 12, 160), generator)
-    return BandChanges(given, anew, [last.x0])
+    return BandChanges(given, resampled, [last.x0])
 
 
 def test_a_sampler_that_adds_noise_keeps_what_was_resolved():

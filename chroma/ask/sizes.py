@@ -88,7 +88,7 @@ def _class_of(pipeline: str | Mapping) -> str:
 
 
 def strength_for(model: Model, keep: str | int, fraction: float = 0.5) -> Answer:
-    """Answer which strength of image-to-image keeps a resolution of the image, and what is made anew.
+    """Answer which strength of image-to-image keeps a resolution of the image, and what is generated again.
 
     Args:
         model: the model.
@@ -141,7 +141,7 @@ def _strength_answer(model: Model, start: int, label: str | None) -> Answer:
         answer = f"Use {asked} to keep {label}: it runs the last {run} of {model.steps} steps, from step {start} on."
     else:
         kept = f"keeps what is coarser than {half} and at least half of it" if half else "keeps nothing of the image"
-        answer = f"S{asked[1:]} {kept}; the rest is made anew, in the last {run} of {model.steps} steps."
+        answer = f"S{asked[1:]} {kept}; the rest is generated again, in the last {run} of {model.steps} steps."
     return Answer(
         answer,
         {"start": model.level(z)},
